@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mallee
+
+import "time"
+
+// Node is a machine that volumes are attached to. EC2 clients see an instance.
+type Node struct {
+	InstanceID InstanceID
+	Name       string // the name in its certificate
+	Partition  string
+	Initiator  IQN
+	// Live is true while the node's agent is connected; Seen is when it last was.
+	Live bool
+	Seen time.Time
+}
+
+// Partition is EC2's availability zone: one SAN and the nodes that reach it.
+type Partition struct {
+	Name string
+	// Live is true while a storage controller of the partition is connected.
+	Live      bool
+	PoolBytes uint64 // capacity of the SAN's pool; 0 while no storage controller has told
+	FreeBytes uint64
+}
