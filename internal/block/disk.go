@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package block
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// Disk is a SCSI disk that a session carries.
+type Disk struct {
+	Name string // "sdb"
+	Host int
+	LUN  uint64
+	// State is the SCSI device's: running, blocked, transport-offline, offline …
+	// (drivers/scsi/scsi_sysfs.c).
+	State string
+	// Map is the device-mapper device that holds the disk, "dm-0", or empty.
+	Map string
+}
+
+// SessionDisks returns the disks of an iSCSI session, found below the session
+// itself and not by host number, which the kernel gives anew.
+func (d Devices) SessionDisks(session int) ([]Disk, error) {
+	pattern := d.sys("class", "iscsi_session", fmt.Sprintf("session%d", session), "device", "target*", "*:*:*:*")
+	dirs, err := filepath.Glob(pattern)
+	if err != nil {
+		return nil, err
+	}
+	var disks []Disk
+	for _, dir := range dirs {
+		disk, err := readDisk(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // not a disk, not yet one, or going
+		}
+		if err != nil {
+			return nil, err
+		}
+		disks = append(disks, disk)
+	}
+	return disks, nil
+}
+
+func readDisk(dir string) (Disk, error) {
+	// host:channel:target:LUN
+	part := strings.Split(filepath.Base(dir), ":")
+	host, err := strconv.Atoi(part[0])
+	if err != nil {
+		return Disk{}, fmt.Errorf("%s is no SCSI address", dir)
+	}
+	lun, err := strconv.ParseUint(part[3], 10, 64)
+	if err != nil {
+		return Disk{}, fmt.Errorf("%s is no SCSI address", dir)
+	}
+	names, err := os.ReadDir(filepath.Join(dir, "block"))
+	if err != nil {
+		return Disk{}, err
+	}
+	if len(names) == 0 {
+		return Disk{}, fs.ErrNotExist
+	}
+	state, err := os.ReadFile(filepath.Join(dir, "state"))
+	if err != nil {
+		return Disk{}, err
+	}
+	disk := Disk{Name: names[0].Name(), Host: host, LUN: lun, State: strings.TrimSpace(string(state))}
+	holders, _ := os.ReadDir(filepath.Join(dir, "block", disk.Name, "holders"))
+	for _, h := range holders {
+		if strings.HasPrefix(h.Name(), "dm-") {
+			disk.Map = h.Name()
+		}
+	}
+	return disk, nil
+}
+
+// ScanLUN makes the kernel look for one LUN on one SCSI host, and returns when
+// it has looked. It may block for as long as the target does not answer.
+func (d Devices) ScanLUN(host int, lun uint64) error {
+	file := d.sys("class", "scsi_host", fmt.Sprintf("host%d", host), "scan")
+	// Channel and target of an iSCSI session are always 0
+	// (drivers/scsi/scsi_transport_iscsi.c, iscsi_user_scan_session).
+	if err := os.WriteFile(file, fmt.Appendf(nil, "0 0 %d", lun), 0); err != nil {
+		return fmt.Errorf("cannot scan LUN %d on host%d: %w", lun, host, err)
+	}
+	return nil
+}
+
+// DeleteDisk makes the kernel forget a disk. One that is gone is success.
+func (d Devices) DeleteDisk(name string) error {
+	err := os.WriteFile(d.sys("block", name, "device", "delete"), []byte("1"), 0)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("cannot remove %s: %w", name, err)
+	}
+	return nil
+}
+
+// Partitions returns the names of the partitions that the kernel has made of a disk.
+func (d Devices) Partitions(name string) ([]string, error) {
+	found, err := filepath.Glob(d.sys("block", name, name+"*", "partition"))
+	if err != nil {
+		return nil, err
+	}
+	for i, file := range found {
+		found[i] = filepath.Base(filepath.Dir(file))
+	}
+	return found, nil
+}

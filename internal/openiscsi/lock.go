@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package openiscsi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// lockPatience bounds the wait for the database's lock. iscsiadm itself gives up
+// after 30 s (3000 times 10 ms, usr/idbm.c).
+const lockPatience = 30 * time.Second
+
+// locked runs f while it holds open-iscsi's database lock: the hard link
+// lock.write to the file lock, as iscsiadm and iscsid make it (usr/idbm.c,
+// idbm_lock). There is nothing to wait on, hence the short poll.
+func (in *Initiator) locked(ctx context.Context, f func() error) error {
+	dir := or(in.Lock, "/run/lock/iscsi")
+	file, link := filepath.Join(dir, "lock"), filepath.Join(dir, "lock.write")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("cannot lock open-iscsi's database: %w", err)
+	}
+	fd, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("cannot lock open-iscsi's database: %w", err)
+	}
+	fd.Close()
+
+	ctx, cancel := context.WithTimeout(ctx, lockPatience)
+	defer cancel()
+	for {
+		err := os.Link(file, link)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("cannot lock open-iscsi's database: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("cannot lock open-iscsi's database: %s is held: %w", link, ctx.Err())
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	defer os.Remove(link)
+	return f()
+}

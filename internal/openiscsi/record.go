@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package openiscsi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Settings are the timers and limits of a node record. Times are in whole
+// seconds, which is all that open-iscsi knows.
+type Settings struct {
+	LoginTimeout       int // until one attempt to log in is given up
+	NoopInterval       int // between two NOP-Outs on a session
+	NoopTimeout        int // until a NOP-Out without an answer fails the session
+	ReplacementTimeout int // from a failed session until its I/O is sent back to dm-multipath
+	CommandsMax        int // commands outstanding on a session, over all LUNs
+	QueueDepth         int // commands outstanding on a LUN
+}
+
+// PrepareIface makes the iface record DefaultIface if it is not there.
+func (in *Initiator) PrepareIface(ctx context.Context) error {
+	file := in.etc("ifaces", DefaultIface)
+	return in.locked(ctx, func() error {
+		if _, err := os.Stat(file); err == nil {
+			return nil
+		}
+		return in.writeFile(file, "iface.iscsi_ifacename = "+DefaultIface+"\niface.transport_name = tcp\n")
+	})
+}
+
+// WriteRecord makes or replaces the node record of p. Nothing but us starts such
+// a session and nothing but us scans it: startup and scan are manual, so that a
+// boot or a LUN of another volume brings up no device before it is verified.
+//
+// The file is written, not sent through "iscsiadm -o update", because that takes
+// a process for each setting and would put a CHAP secret into argv.
+func (in *Initiator) WriteRecord(ctx context.Context, p Portal, s Settings) error {
+	if err := p.check(); err != nil {
+		return err
+	}
+	var b strings.Builder
+	for _, line := range [][2]any{
+		{"node.name", p.Target},
+		{"node.tpgt", p.TPGT},
+		{"node.startup", "manual"},
+		{"node.leading_login", "No"},
+		{"iface.iscsi_ifacename", p.Iface},
+		{"iface.transport_name", "tcp"},
+		{"node.discovery_type", "static"},
+		{"node.session.scan", "manual"},
+		// One attempt: we try again ourselves, and know why the last one failed.
+		{"node.session.initial_login_retry_max", 1},
+		{"node.session.cmds_max", s.CommandsMax},
+		{"node.session.queue_depth", s.QueueDepth},
+		{"node.session.nr_sessions", 1},
+		{"node.session.timeo.replacement_timeout", s.ReplacementTimeout},
+		{"node.conn[0].address", p.Addr.Addr()},
+		{"node.conn[0].port", p.Addr.Port()},
+		{"node.conn[0].startup", "manual"},
+		{"node.conn[0].timeo.login_timeout", s.LoginTimeout},
+		{"node.conn[0].timeo.logout_timeout", s.LoginTimeout},
+		{"node.conn[0].timeo.noop_out_interval", s.NoopInterval},
+		{"node.conn[0].timeo.noop_out_timeout", s.NoopTimeout},
+	} {
+		fmt.Fprintf(&b, "%v = %v\n", line[0], line[1])
+	}
+	return in.locked(ctx, func() error { return in.writeFile(in.recordFile(p), b.String()) })
+}
+
+// RemoveRecord removes the node record of p, and the directories that this
+// leaves empty. A record that is not there is success.
+func (in *Initiator) RemoveRecord(ctx context.Context, p Portal) error {
+	if err := p.check(); err != nil {
+		return err
+	}
+	return in.locked(ctx, func() error {
+		file := in.recordFile(p)
+		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("cannot remove a node record: %w", err)
+		}
+		// Fails where somebody else has a record: that is what is wanted.
+		if os.Remove(filepath.Dir(file)) == nil {
+			os.Remove(filepath.Dir(filepath.Dir(file)))
+		}
+		return nil
+	})
+}
+
+// Records returns the portals of target that have a node record of ours.
+func (in *Initiator) Records(target string) ([]string, error) {
+	if !targetForm.MatchString(target) {
+		return nil, fmt.Errorf("%q is no iSCSI target name", target)
+	}
+	return filepath.Glob(in.etc("nodes", target, "*", Prefix+"*"))
+}
+
+// recordFile follows open-iscsi's layout: nodes/TARGET/ADDRESS,PORT,TPGT/IFACE.
+func (in *Initiator) recordFile(p Portal) string {
+	portal := fmt.Sprintf("%s,%d,%d", p.Addr.Addr(), p.Addr.Port(), p.TPGT)
+	return in.etc("nodes", p.Target, portal, p.Iface)
+}
+
+// writeFile replaces file at once, readable by root alone: iscsid must never see
+// half a record, and records may hold secrets.
+func (in *Initiator) writeFile(file, content string) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return err
+	}
+	// Beside its final name iscsiadm would take the temporary file for a record.
+	temp, err := os.CreateTemp(in.etc(), ".mallee-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temp.Name())
+	if _, err = temp.WriteString(content); err == nil {
+		err = temp.Sync()
+	}
+	if err = errors.Join(err, temp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(temp.Name(), file)
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package openiscsi
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// Session is a session of ours as the kernel shows it.
+type Session struct {
+	ID     int // the kernel's number: /sys/class/iscsi_session/session<ID>
+	Host   int // the SCSI host that carries its LUNs
+	Portal Portal
+	State  string // LOGGED_IN, FAILED or FREE (drivers/scsi/scsi_transport_iscsi.c)
+}
+
+// LoggedIn reports whether the session carries commands now.
+func (s Session) LoggedIn() bool { return s.State == "LOGGED_IN" }
+
+// Sessions returns the sessions of ours, in the order of their numbers. One that
+// goes or comes while the list is read may be missing.
+func (in *Initiator) Sessions() ([]Session, error) {
+	dirs, err := os.ReadDir(in.sys("class", "iscsi_session"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // the module is not loaded: nobody ever logged in
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot list iSCSI sessions: %w", err)
+	}
+	var sessions []Session
+	for _, d := range dirs {
+		s, ok, err := in.session(d.Name())
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // gone since the directory was read
+		}
+		if err != nil {
+			return nil, fmt.Errorf("cannot read %s: %w", d.Name(), err)
+		}
+		if ok {
+			sessions = append(sessions, s)
+		}
+	}
+	return sessions, nil
+}
+
+// session reads one session; ok is false for one that is not ours.
+func (in *Initiator) session(name string) (s Session, ok bool, err error) {
+	dir := in.sys("class", "iscsi_session", name)
+	s.ID, err = strconv.Atoi(strings.TrimPrefix(name, "session"))
+	if err != nil {
+		return s, false, err
+	}
+	if s.Portal.Iface, err = attribute(dir, "ifacename"); err != nil || !strings.HasPrefix(s.Portal.Iface, Prefix) {
+		return s, false, err
+	}
+	if s.Portal.Target, err = attribute(dir, "targetname"); err != nil {
+		return s, false, err
+	}
+	if s.State, err = attribute(dir, "state"); err != nil {
+		return s, false, err
+	}
+	tag, err := attribute(dir, "tpgt")
+	if err != nil {
+		return s, false, err
+	}
+	if n, err := strconv.ParseUint(tag, 10, 16); err == nil {
+		s.Portal.TPGT = uint16(n)
+	}
+	// …/host2/session1/iscsi_session/session1
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return s, false, err
+	}
+	host := filepath.Base(filepath.Dir(filepath.Dir(filepath.Dir(real))))
+	if s.Host, err = strconv.Atoi(strings.TrimPrefix(host, "host")); err != nil {
+		return s, false, fmt.Errorf("no SCSI host in %s", real)
+	}
+	// The persistent address is the one that was asked for; a target may have
+	// redirected the login to another (RFC 7143 §11.13.5, status class 1).
+	conn := in.sys("class", "iscsi_connection", fmt.Sprintf("connection%d:0", s.ID))
+	addr, err := attribute(conn, "persistent_address")
+	if err != nil {
+		return s, false, err
+	}
+	port, err := attribute(conn, "persistent_port")
+	if err != nil {
+		return s, false, err
+	}
+	ip, err := netip.ParseAddr(addr)
+	if err != nil {
+		return s, false, err
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return s, false, err
+	}
+	s.Portal.Addr = netip.AddrPortFrom(ip.Unmap(), uint16(n))
+	return s, true, nil
+}
+
+func attribute(dir, name string) (string, error) {
+	b, err := os.ReadFile(filepath.Join(dir, name))
+	return strings.TrimSpace(string(b)), err
+}
