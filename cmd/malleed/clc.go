@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mallee-io/mallee/internal/ca"
+	"github.com/mallee-io/mallee/internal/config"
+	"github.com/mallee-io/mallee/internal/rpc"
+)
+
+func newCLCCommand(o *options) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "clc",
+		Short: "Run the cloud controller",
+		Args:  cobra.NoArgs,
+	}
+	cmd.AddCommand(newCLCIssueCommand(o))
+	return cmd
+}
+
+func newCLCIssueCommand(o *options) *cobra.Command {
+	var role, name, out string
+	var hosts []string
+	var validity time.Duration
+	cmd := &cobra.Command{
+		Use:   "issue --role ROLE --name NAME --out DIR",
+		Short: "Issue the certificate bundle of a part",
+		Long: "Issue writes ca.pem, cert.pem and key.pem for one part of the cluster to a directory.\n" +
+			"Run it on the cloud controller's machine and take the directory to the part's.",
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			c, err := config.Load(o.configPath)
+			if err != nil {
+				return err
+			}
+			if err := c.CLC.Check(); err != nil {
+				return fmt.Errorf("%s: %w", o.configPath, err)
+			}
+			authority, err := ca.OpenOrCreate(filepath.Join(c.CLC.StateDir, "ca"))
+			if err != nil {
+				return err
+			}
+			certPEM, keyPEM, caPEM, err := authority.Issue(ca.IssueOptions{
+				Role: rpc.Role(role), Name: name, Hosts: hosts, Validity: validity,
+			})
+			if err != nil {
+				return err
+			}
+			return ca.WriteBundle(out, certPEM, keyPEM, caPEM)
+		},
+	}
+	cmd.Flags().StringVar(&role, "role", "", "sc, nc or sp")
+	cmd.Flags().StringVar(&name, "name", "", "the part's name, unique in its role")
+	cmd.Flags().StringVar(&out, "out", "", "the directory to write to; it is made")
+	cmd.Flags().StringSliceVar(&hosts, "host", nil, "a host name or address that the certificate is good for as well")
+	cmd.Flags().DurationVar(&validity, "validity", ca.DefaultValidity, "for how long the certificate is good")
+	for _, flag := range []string{"role", "name", "out"} {
+		_ = cmd.MarkFlagRequired(flag)
+	}
+	return cmd
+}

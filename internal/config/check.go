@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/mallee-io/mallee"
+	"github.com/mallee-io/mallee/internal/telemetry"
+)
+
+// SPAdminPort is the port of an SP's admin address that is written without one.
+const SPAdminPort = 8775
+
+var (
+	nameForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$`)
+	// lvm(8), "Valid names": a leading hyphen would read as an option.
+	lvmForm = regexp.MustCompile(`^[A-Za-z0-9_+.][A-Za-z0-9_+.-]{0,126}$`)
+)
+
+// Check reports the first value that breaks a rule, with its key and the rule.
+func (c Log) Check() error {
+	if _, err := telemetry.ParseLevel(c.Level); err != nil {
+		return fmt.Errorf("log.level: %w", err)
+	}
+	if c.Format != "json" && c.Format != "text" {
+		return broken("log.format", c.Format, "json or text")
+	}
+	return nil
+}
+
+// Check reports every value that breaks a rule, with its key and the rule.
+func (c CLC) Check() error {
+	errs := []error{
+		directory("clc.state_dir", c.StateDir),
+		listen("clc.listen", c.Listen),
+		listen("clc.agent_listen", c.AgentListen),
+	}
+	if len(c.Names) == 0 {
+		errs = append(errs, errors.New("clc.names is empty: name at least one host name or address"))
+	}
+	for _, n := range c.Names {
+		if _, err := netip.ParseAddr(n); err != nil && !nameForm.MatchString(n) {
+			errs = append(errs, broken("clc.names", n, "a host name or an address, without a port"))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Check reports every value that breaks a rule, with its key and the rule.
+func (c SC) Check() error {
+	return errors.Join(
+		partition("sc.partition", c.Partition), dialed("sc.clc", c.CLC),
+		directory("sc.certs", c.Certs), listen("sc.metrics_listen", c.MetricsListen),
+	)
+}
+
+// Check reports every value that breaks a rule, with its key and the rule.
+func (c NC) Check() error {
+	return errors.Join(
+		partition("nc.partition", c.Partition), dialed("nc.clc", c.CLC),
+		directory("nc.certs", c.Certs), directory("nc.state_dir", c.StateDir), listen("nc.metrics_listen", c.MetricsListen),
+	)
+}
+
+// Check reports every value that breaks a rule, with its key and the rule.
+func (c SP) Check() error {
+	return errors.Join(
+		matches("sp.name", c.Name, nameForm, "letters, digits, '.' and '-', at most 63"),
+		matches("sp.volume_group", c.VolumeGroup, lvmForm, "a name that LVM allows: letters, digits and _+.-, not beginning with '-'"),
+		matches("sp.pool", c.Pool, lvmForm, "a name that LVM allows: letters, digits and _+.-, not beginning with '-'"),
+		addresses("sp.admin_addresses", c.AdminAddresses, SPAdminPort),
+		addresses("sp.data_addresses", c.DataAddresses, mallee.ISCSIPort),
+		directory("sp.state_dir", c.StateDir), directory("sp.certs", c.Certs), listen("sp.metrics_listen", c.MetricsListen),
+	)
+}
+
+// broken says which key has which value and what the rule is.
+func broken(key, value, rule string) error {
+	if value == "" {
+		return fmt.Errorf("%s is required: write %s", key, rule)
+	}
+	return fmt.Errorf("%s is %q: write %s", key, value, rule)
+}
+
+func matches(key, value string, form *regexp.Regexp, rule string) error {
+	if !form.MatchString(value) {
+		return broken(key, value, rule)
+	}
+	return nil
+}
+
+func partition(key, value string) error {
+	if !mallee.ValidPartition(value) {
+		return broken(key, value, "a letter, then up to 62 letters, digits, '_' and '-'")
+	}
+	return nil
+}
+
+func directory(key, value string) error {
+	if !filepath.IsAbs(value) {
+		return broken(key, value, "the absolute path of a directory")
+	}
+	return nil
+}
+
+func listen(key, value string) error {
+	host, port, err := net.SplitHostPort(value)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err == nil && host != "" {
+		_, err = netip.ParseAddr(host)
+	}
+	if err != nil {
+		return broken(key, value, `"address:port", or ":port" for every address`)
+	}
+	return nil
+}
+
+func dialed(key string, values []string) error {
+	const rule = `"host:port" of at least one cloud controller`
+	if len(values) == 0 {
+		return broken(key, "", rule)
+	}
+	for _, v := range values {
+		host, port, err := net.SplitHostPort(v)
+		if n, portErr := strconv.ParseUint(port, 10, 16); err != nil || portErr != nil || n == 0 || host == "" {
+			return broken(key, v, rule)
+		}
+	}
+	return nil
+}
+
+func addresses(key string, values []string, port uint16) error {
+	if len(values) == 0 {
+		return broken(key, "", "at least one address")
+	}
+	if _, err := mallee.ParseHosts(strings.Join(values, ","), port); err != nil {
+		return fmt.Errorf("%s: %w", key, err)
+	}
+	return nil
+}

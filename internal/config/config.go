@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package config reads the one configuration file of malleed, in TOML. Each
+// role has a section named after it; a machine's file holds the sections of the
+// roles that run there. A key that no section knows is an error, so that a
+// misspelt one is not silently without effect.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// DefaultPath is where the file is when none is named.
+const DefaultPath = "/etc/mallee/malleed.toml"
+
+// Config is the whole file. A key that is not given has the default that its
+// comment tells.
+type Config struct {
+	Log Log `toml:"log"`
+	CLC CLC `toml:"clc"`
+	SC  SC  `toml:"sc"`
+	NC  NC  `toml:"nc"`
+	SP  SP  `toml:"sp"`
+}
+
+// Log says how a daemon logs.
+type Log struct {
+	Level  string `toml:"level"`  // debug, info, warn or error; "info"
+	Format string `toml:"format"` // json or text; "json"
+}
+
+// CLC configures the cloud controller.
+type CLC struct {
+	StateDir    string `toml:"state_dir"`    // etcd's data, the CA and admin.env; "/var/lib/mallee/clc"
+	Listen      string `toml:"listen"`       // HTTPS for people's tools; ":8773"
+	AgentListen string `toml:"agent_listen"` // gRPC for SCs and NCs; ":8774"
+	// Names are the host names and addresses that the HTTPS certificate is good
+	// for. The first is the one that admin.env names; ["localhost"].
+	Names []string `toml:"names"`
+}
+
+// SC configures the storage controller of a partition.
+type SC struct {
+	Partition     string   `toml:"partition"`      // required
+	CLC           []string `toml:"clc"`            // "host:port" of each cloud controller's agent_listen; required
+	Certs         string   `toml:"certs"`          // directory of the certificate bundle; "/etc/mallee/sc"
+	MetricsListen string   `toml:"metrics_listen"` // "127.0.0.1:9774"
+}
+
+// NC configures a node controller.
+type NC struct {
+	Partition     string   `toml:"partition"`      // required
+	CLC           []string `toml:"clc"`            // "host:port" of each cloud controller's agent_listen; required
+	Certs         string   `toml:"certs"`          // directory of the certificate bundle; "/etc/mallee/nc"
+	StateDir      string   `toml:"state_dir"`      // "/var/lib/mallee/nc"
+	MetricsListen string   `toml:"metrics_listen"` // "127.0.0.1:9776"
+}
+
+// SP configures a storage processor.
+type SP struct {
+	Name        string `toml:"name"`         // required
+	VolumeGroup string `toml:"volume_group"` // of LVM; required
+	Pool        string `toml:"pool"`         // the thin pool in it; "mallee-pool"
+	// AdminAddresses are where the admin interface listens, with 8775 as the
+	// port of one that has none; required.
+	AdminAddresses []string `toml:"admin_addresses"`
+	// DataAddresses are the iSCSI portals, with 3260 as the port of one that has
+	// none; required.
+	DataAddresses []string `toml:"data_addresses"`
+	StateDir      string   `toml:"state_dir"`      // "/var/lib/mallee/sp"
+	Certs         string   `toml:"certs"`          // directory of the certificate bundle; "/etc/mallee/sp"
+	MetricsListen string   `toml:"metrics_listen"` // "127.0.0.1:9775"
+}
+
+func defaults() *Config {
+	return &Config{
+		Log: Log{Level: "info", Format: "json"},
+		CLC: CLC{StateDir: "/var/lib/mallee/clc", Listen: ":8773", AgentListen: ":8774", Names: []string{"localhost"}},
+		SC:  SC{Certs: "/etc/mallee/sc", MetricsListen: "127.0.0.1:9774"},
+		NC:  NC{Certs: "/etc/mallee/nc", StateDir: "/var/lib/mallee/nc", MetricsListen: "127.0.0.1:9776"},
+		SP:  SP{Pool: "mallee-pool", Certs: "/etc/mallee/sp", StateDir: "/var/lib/mallee/sp", MetricsListen: "127.0.0.1:9775"},
+	}
+}
+
+// Load reads the file at path, fills in the defaults and checks [log] and every
+// section that the file has. A role checks its own section once more when it
+// starts, and so finds out when the file has none.
+func Load(path string) (*Config, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the configuration: %w", err)
+	}
+	c, err := parse(string(text))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+func parse(text string) (*Config, error) {
+	c := defaults()
+	meta, err := toml.Decode(text, c)
+	if err != nil {
+		return nil, err
+	}
+	if unknown := meta.Undecoded(); len(unknown) > 0 {
+		names := make([]string, len(unknown))
+		for i, k := range unknown {
+			names[i] = k.String()
+		}
+		return nil, fmt.Errorf("unknown key %s", strings.Join(names, ", "))
+	}
+	errs := []error{c.Log.Check()}
+	for section, check := range map[string]func() error{
+		"clc": c.CLC.Check, "sc": c.SC.Check, "nc": c.NC.Check, "sp": c.SP.Check,
+	} {
+		if meta.IsDefined(section) {
+			errs = append(errs, check())
+		}
+	}
+	return c, errors.Join(errs...)
+}

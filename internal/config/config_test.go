@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const spSection = "[sp]\nname='sp1'\nvolume_group='vg0'\nadmin_addresses=['10.109.1.26']\ndata_addresses=['10.107.1.200','10.108.1.200']\n"
+
+func TestDefaultsFillWhatIsNotGiven(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "malleed.toml")
+	if err := os.WriteFile(path, []byte("[nc]\npartition='PARTI00'\nclc=['clc:8774']\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := NC{Partition: "PARTI00", CLC: []string{"clc:8774"}, Certs: "/etc/mallee/nc", StateDir: "/var/lib/mallee/nc", MetricsListen: "127.0.0.1:9776"}
+	if diff := cmp.Diff(want, c.NC); diff != "" {
+		t.Error(diff)
+	}
+	if err := c.SC.Check(); err == nil || !strings.Contains(err.Error(), "sc.partition is required") {
+		t.Errorf("an SC without a section got %v", err)
+	}
+}
+
+func TestGoodFiles(t *testing.T) {
+	for name, text := range map[string]string{
+		"empty":               "",
+		"storage processor":   spSection,
+		"addresses and ports": strings.Replace(spSection, "'10.109.1.26'", "'10.109.1.26:9000','[2001:db8::1]'", 1),
+		"cloud controller":    "[log]\nlevel='debug'\nformat='text'\n[clc]\nnames=['clc.example.org','10.109.1.1']\nlisten='127.0.0.1:0'\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := parse(text); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestErrorsNameKeyAndValue(t *testing.T) {
+	for name, c := range map[string]struct{ text, want string }{
+		"misspelt key":        {"[clc]\nlisten_on=':1'\n", "unknown key clc.listen_on"},
+		"unknown section":     {"[dlc]\nx=1\n", "unknown key dlc"},
+		"level":               {"[log]\nlevel='loud'\n", `log.level: log level "loud"`},
+		"no partition":        {"[sc]\nclc=['a:1']\n", "sc.partition is required"},
+		"partition with dot":  {"[sc]\npartition='a.b'\nclc=['a:1']\n", `sc.partition is "a.b"`},
+		"no cloud controller": {"[nc]\npartition='a'\n", "nc.clc is required"},
+		"address w/o port":    {"[nc]\npartition='a'\nclc=['clc']\n", `nc.clc is "clc"`},
+		"relative directory":  {"[clc]\nstate_dir='x'\n", `clc.state_dir is "x"`},
+		"name with port":      {"[clc]\nnames=['a:1']\n", `clc.names is "a:1"`},
+		"bad address":         {strings.Replace(spSection, "10.109.1.26", "san", 1), `sp.admin_addresses: element 1, "san"`},
+		"option as a group":   {strings.Replace(spSection, "vg0", "-f", 1), `sp.volume_group is "-f"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := parse(c.text)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want an error with %s", err, c.want)
+			}
+		})
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("")
+	f.Add(spSection)
+	f.Add("[nc]\npartition='PARTI00'\nclc=['clc:8774']\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		if c, err := parse(text); err == nil && c.Log.Check() != nil {
+			t.Errorf("accepted a file with a bad [log]: %q", text)
+		}
+	})
+}

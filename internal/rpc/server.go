@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rpc
+
+import (
+	"context"
+	"log/slog"
+	"regexp"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/mallee-io/mallee"
+	"github.com/mallee-io/mallee/internal/telemetry"
+)
+
+// requestIDKey is the metadata key in which the id of an API call travels.
+const requestIDKey = "x-request-id"
+
+// A silent peer is found within keepaliveTime + keepaliveTimeout: a stream is
+// the sign of life of an agent, and TCP alone would hold it for minutes.
+// gRPC refuses client pings more often than every 10 s.
+const (
+	keepaliveTime    = 10 * time.Second
+	keepaliveTimeout = 5 * time.Second
+)
+
+// requestIDForm keeps what a peer sends out of our logs if it is no id.
+var requestIDForm = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
+
+// NewServer returns a server that answers parts of the allowed roles only; any
+// other caller gets PermissionDenied. A handler's context carries the request id
+// that the caller sent, and Peer tells who that is. A *mallee.Error that a
+// handler returns reaches the caller as such. A panic in a handler is logged
+// with its stack and answered with Internal.
+func NewServer(b *Bundle, log *slog.Logger, allowed ...Role) *grpc.Server {
+	g := guard{log: log, allowed: allowed}
+	return grpc.NewServer(
+		grpc.Creds(credentials.NewTLS(b.serverTLS())),
+		grpc.UnaryInterceptor(g.unary),
+		grpc.StreamInterceptor(g.stream),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepaliveTime, Timeout: keepaliveTimeout}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: keepaliveTime / 2, PermitWithoutStream: true}),
+	)
+}
+
+// guard stands before every handler.
+type guard struct {
+	log     *slog.Logger
+	allowed []Role
+}
+
+func (g guard) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
+	defer g.recover(ctx, info.FullMethod, &err)
+	if err := g.admit(ctx); err != nil {
+		return nil, err
+	}
+	resp, err = handler(withRequestID(ctx), req)
+	return resp, toStatus(err)
+}
+
+func (g guard) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
+	defer g.recover(ss.Context(), info.FullMethod, &err)
+	if err := g.admit(ss.Context()); err != nil {
+		return err
+	}
+	return toStatus(handler(srv, contextStream{ss, withRequestID(ss.Context())}))
+}
+
+func (g guard) admit(ctx context.Context) error {
+	role, name, err := Peer(ctx)
+	if err != nil {
+		return status.Error(codes.Unauthenticated, err.Error())
+	}
+	if !slices.Contains(g.allowed, role) {
+		return status.Errorf(codes.PermissionDenied, "%s is a part of role %q, which may not call this", name, role)
+	}
+	return nil
+}
+
+func (g guard) recover(ctx context.Context, method string, err *error) {
+	if p := recover(); p != nil {
+		g.log.ErrorContext(withRequestID(ctx), "a handler panicked", "method", method, "panic", p, "stack", string(debug.Stack()))
+		*err = status.Error(codes.Internal, "internal error")
+	}
+}
+
+func withRequestID(ctx context.Context) context.Context {
+	if ids := metadata.ValueFromIncomingContext(ctx, requestIDKey); len(ids) == 1 && requestIDForm.MatchString(ids[0]) {
+		return telemetry.WithRequestID(ctx, mallee.RequestID(ids[0]))
+	}
+	return ctx
+}
+
+// contextStream is a ServerStream with another context.
+type contextStream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+func (s contextStream) Context() context.Context { return s.ctx }
