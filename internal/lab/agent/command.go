@@ -5,7 +5,6 @@ package agent
 import (
 	"encoding/gob"
 	"errors"
-	"io"
 	"os"
 	"os/exec"
 	"syscall"
@@ -25,34 +24,27 @@ func run(c Command, in *gob.Decoder, out *replyWriter) (Exit, error) {
 	if err != nil {
 		return Exit{}, err
 	}
-	var stdin io.WriteCloser
 	if c.TTY != nil {
-		master, slave, err := openTerminal(*c.TTY)
-		if err != nil {
-			return Exit{}, err
-		}
-		defer slave.Close()
-		defer master.Close()
-		cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-		stdin = master
-		go io.Copy(writerFunc(func(p []byte) error { return out.send(reply{Stdout: p}) }), master)
-	} else {
-		cmd.Stdout = writerFunc(func(p []byte) error { return out.send(reply{Stdout: p}) })
-		cmd.Stderr = writerFunc(func(p []byte) error { return out.send(reply{Stderr: p}) })
-		if stdin, err = cmd.StdinPipe(); err != nil {
-			return Exit{}, err
-		}
+		return runOnTerminal(cmd, *c.TTY, in, out)
+	}
+	cmd.Stdout = writerFunc(func(p []byte) error { return out.send(reply{Stdout: p}) })
+	cmd.Stderr = writerFunc(func(p []byte) error { return out.send(reply{Stderr: p}) })
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return Exit{}, err
 	}
 	if err := cmd.Start(); err != nil {
 		return Exit{}, err
 	}
-	go func() {
-		receiveInput(in, stdin, c.TTY != nil)
-		// The host has gone, or has its answer: then the group's leader has
-		// been waited for and only stragglers can be left.
-		_ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL)
-	}()
+	ended := make(chan struct{})
+	defer close(ended)
+	go serveInput(cmd, in, ended, func(i input) {
+		// A command that does not read its input is none of our errors.
+		_, _ = stdin.Write(i.Data)
+		if i.EOF {
+			_ = stdin.Close()
+		}
+	})
 	return wait(cmd)
 }
 
@@ -68,21 +60,31 @@ func command(c Command) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// receiveInput hands input to a command and returns when the host is gone.
-func receiveInput(in *gob.Decoder, stdin io.WriteCloser, terminal bool) {
+// serveInput feeds a command until it has ended, and kills its process group
+// when the host goes away before.
+func serveInput(cmd *exec.Cmd, in *gob.Decoder, ended <-chan struct{}, feed func(input)) {
+	// The queue lets us see the host go while the command does not read.
+	queue := make(chan input, 1024)
+	defer close(queue)
+	go func() {
+		for i := range queue {
+			feed(i)
+		}
+	}()
 	for {
 		var i input
 		if err := in.Decode(&i); err != nil {
-			return
+			break
 		}
-		// A command that does not read all of its input is none of our errors.
-		_, _ = stdin.Write(i.Data)
-		switch {
-		case i.EOF && terminal:
-			_, _ = stdin.Write([]byte{'D' - '@'}) // ^D
-		case i.EOF:
-			_ = stdin.Close()
+		select {
+		case queue <- i:
+		case <-ended:
 		}
+	}
+	select {
+	case <-ended: // the PID may be another's by now
+	default:
+		_ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL)
 	}
 }
 

@@ -35,12 +35,15 @@ type Config struct {
 }
 
 // Main is init: it sets the machine up as the configuration at path says, runs
-// agent (argv of the exec agent) and reaps what is orphaned. It does not
+// this executable as `agent ADDRESS`, and reaps what is orphaned. It does not
 // return; when a step fails, it says so on the console and powers off.
-func Main(path string, agent ...string) {
-	err := boot(path)
+func Main(path string) {
+	c, err := readConfig(path)
 	if err == nil {
-		err = supervise(agent)
+		err = boot(c)
+	}
+	if err == nil {
+		err = supervise("agent", c.Agent)
 	}
 	fmt.Fprintf(os.Stderr, "lab init: %v\n", err)
 	unix.Sync()
@@ -49,15 +52,19 @@ func Main(path string, agent ...string) {
 	select {}
 }
 
-func boot(path string) error {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
+func readConfig(path string) (Config, error) {
 	var c Config
-	if err := json.Unmarshal(text, &c); err != nil {
-		return fmt.Errorf("cannot read %s: %w", path, err)
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(text, &c)
 	}
+	if err != nil {
+		return Config{}, fmt.Errorf("cannot read %s: %w", path, err)
+	}
+	return c, nil
+}
+
+func boot(c Config) error {
 	for _, step := range []struct {
 		name string
 		do   func(Config) error
@@ -77,7 +84,7 @@ func boot(path string) error {
 
 // supervise starts the agent as a child, so that the agent may wait for its
 // own processes while PID 1 waits for whatever is orphaned.
-func supervise(agent []string) error {
+func supervise(agent ...string) error {
 	cmd := exec.Command("/proc/self/exe", agent...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Start(); err != nil {
