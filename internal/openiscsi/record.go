@@ -73,31 +73,27 @@ func (in *Initiator) WriteRecord(ctx context.Context, p Portal, s Settings) erro
 	return in.locked(ctx, func() error { return in.writeFile(in.recordFile(p), b.String()) })
 }
 
-// RemoveRecord removes the node record of p, and the directories that this
-// leaves empty. A record that is not there is success.
-func (in *Initiator) RemoveRecord(ctx context.Context, p Portal) error {
-	if err := p.check(); err != nil {
-		return err
+// RemoveRecords removes our node records of target, and the directories that
+// this leaves empty. None there is success.
+func (in *Initiator) RemoveRecords(ctx context.Context, target string) error {
+	if !targetForm.MatchString(target) {
+		return fmt.Errorf("%q is no iSCSI target name", target)
 	}
 	return in.locked(ctx, func() error {
-		file := in.recordFile(p)
-		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("cannot remove a node record: %w", err)
+		files, err := filepath.Glob(in.etc("nodes", target, "*", Prefix+"*"))
+		if err != nil {
+			return err
 		}
-		// Fails where somebody else has a record: that is what is wanted.
-		if os.Remove(filepath.Dir(file)) == nil {
-			os.Remove(filepath.Dir(filepath.Dir(file)))
+		for _, file := range files {
+			if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("cannot remove a node record: %w", err)
+			}
+			// Fails where somebody else has a record: that is what is wanted.
+			os.Remove(filepath.Dir(file))
 		}
+		os.Remove(in.etc("nodes", target))
 		return nil
 	})
-}
-
-// Records returns the portals of target that have a node record of ours.
-func (in *Initiator) Records(target string) ([]string, error) {
-	if !targetForm.MatchString(target) {
-		return nil, fmt.Errorf("%q is no iSCSI target name", target)
-	}
-	return filepath.Glob(in.etc("nodes", target, "*", Prefix+"*"))
 }
 
 // recordFile follows open-iscsi's layout: nodes/TARGET/ADDRESS,PORT,TPGT/IFACE.

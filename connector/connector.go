@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package connector brings a LUN of an iSCSI SAN up on this machine as one
+// dm-multipath device over several paths, keeps its paths complete, and takes it
+// down again.
+//
+// A Volume says what there should be: which identity (WWID), behind which LUN,
+// through which portals. The portals are its ledger of expected paths: each is
+// accounted for in every Status, whether it is there or not. Nothing is kept
+// between calls that the kernel could not tell anew: after a crash the same call
+// finds what is there and goes on.
+//
+//   - A disk becomes a path only after a live INQUIRY has shown that it has the
+//     Volume's WWID. Any other is removed and named in the Status.
+//   - The device is ready at the first verified path (MinPaths); a dead portal
+//     delays nothing.
+//   - Only sessions of iface records named mallee-* are touched.
+//   - A device that is in use is never removed; the error names who uses it.
+//
+// A Connector is safe for concurrent use; calls for one WWID are serialised.
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sync"
+	"time"
+
+	"github.com/mallee-io/mallee/internal/block"
+	"github.com/mallee-io/mallee/internal/command"
+	"github.com/mallee-io/mallee/internal/multipath"
+	"github.com/mallee-io/mallee/internal/openiscsi"
+)
+
+// Volume is what should be on this machine.
+type Volume struct {
+	// Name is the device's name below Options.Directory.
+	Name string
+	// WWID is the identity that every path must prove: "3" and the hexadecimal
+	// digits of its NAA designator, as multipath writes it.
+	WWID    string
+	Target  string // IQN
+	LUN     uint16
+	Portals []Portal
+	// MinPaths is how many verified, usable paths Attach waits for; 0 means 1.
+	MinPaths int
+}
+
+// Portal is one expected path.
+type Portal struct {
+	Addr netip.AddrPort
+	TPGT uint16 // target portal group tag; LIO's first is 1
+}
+
+// Options of a Connector. The zero value works on the running system.
+type Options struct {
+	Log *slog.Logger
+	// Directory holds a symbolic link for each device; empty means /dev/mallee.
+	Directory string
+}
+
+// Connector attaches, repairs and detaches volumes.
+type Connector struct {
+	log       *slog.Logger
+	directory string
+	initiator *openiscsi.Initiator
+	devices   block.Devices
+	multipath multipath.Client
+	allowed   multipath.Allowed
+
+	wake broadcast // closed and renewed at each event that may matter
+
+	mu      sync.Mutex
+	volumes map[string]*volume          // by WWID
+	logins  map[openiscsi.Portal]*login // by what they log in to
+	leaving map[string]bool             // targets that are being logged out from
+}
+
+// New returns a Connector. It does nothing until Run is called.
+func New(o Options) *Connector {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Directory == "" {
+		o.Directory = "/dev/mallee"
+	}
+	return &Connector{
+		log:       o.Log,
+		directory: o.Directory,
+		initiator: &openiscsi.Initiator{Run: command.Runner{Log: o.Log}},
+		volumes:   map[string]*volume{},
+		logins:    map[openiscsi.Portal]*login{},
+		leaving:   map[string]bool{},
+	}
+}
+
+// Run watches the kernel's events until ctx ends. While it does not run, calls
+// that wait look again every second only.
+func (c *Connector) Run(ctx context.Context) error {
+	if err := c.initiator.PrepareIface(ctx); err != nil {
+		return err
+	}
+	err := block.Uevents(ctx, c.wake.Send, func(e block.Uevent) {
+		switch e.Subsystem {
+		case "block", "scsi", "iscsi_session", "iscsi_connection", "":
+			c.wake.Send()
+		}
+	})
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// Changed returns a channel that is closed when the kernel's devices or sessions
+// have changed since the call: time to look at a Status again.
+func (c *Connector) Changed() <-chan struct{} { return c.wake.Wait() }
+
+// Initiator returns the iSCSI name of this machine.
+func (c *Connector) Initiator() (string, error) { return c.initiator.Name() }
+
+// retryInterval is how often a waiting call looks again although no event came:
+// multipathd's verdict on a path makes no uevent.
+const retryInterval = time.Second
+
+// Attach brings v up, and returns as soon as MinPaths paths are verified and in
+// use; the others are completed by later calls of Repair. It waits for as long
+// as ctx allows. Called again it finds what is there.
+func (c *Connector) Attach(ctx context.Context, v Volume) (Status, error) {
+	for {
+		changed := c.Changed()
+		status, err := c.Repair(ctx, v)
+		if err == nil && status.Ready {
+			return status, nil
+		}
+		select {
+		case <-ctx.Done():
+			if err == nil {
+				err = status.incomplete()
+			}
+			return status, fmt.Errorf("cannot attach %s: %w", v.Name, errors.Join(err, ctx.Err()))
+		case <-changed:
+		case <-time.After(retryInterval):
+		}
+	}
+}
+
+var (
+	nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+	wwidForm = regexp.MustCompile(`^3[0-9a-f]{16}([0-9a-f]{16})?$`)
+)
+
+func (v Volume) check() error {
+	switch {
+	case !nameForm.MatchString(v.Name):
+		return fmt.Errorf("%q is no name for a device", v.Name)
+	case !wwidForm.MatchString(v.WWID):
+		return fmt.Errorf("%q is no WWID: it must be 3 and the digits of an NAA designator", v.WWID)
+	}
+	return nil
+}
+
+func (v Volume) minPaths() int { return max(v.MinPaths, 1) }
+
+// link makes the device's symbolic link point to device, "dm-0" say.
+func (c *Connector) link(v Volume, device string) error {
+	path, target := c.file(v), "../"+device
+	if c.linked(v, device) {
+		return nil
+	}
+	if err := os.MkdirAll(c.directory, 0o755); err != nil {
+		return fmt.Errorf("cannot make %s: %w", path, err)
+	}
+	temp := path + ".new"
+	os.Remove(temp)
+	if err := os.Symlink(target, temp); err != nil {
+		return fmt.Errorf("cannot make %s: %w", path, err)
+	}
+	return os.Rename(temp, path)
+}
+
+// linked reports whether the device's symbolic link points to device.
+func (c *Connector) linked(v Volume, device string) bool {
+	have, err := os.Readlink(c.file(v))
+	return err == nil && have == "../"+device
+}
+
+func (c *Connector) file(v Volume) string { return filepath.Join(c.directory, v.Name) }

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mallee-io/mallee/internal/multipath"
+	"github.com/mallee-io/mallee/internal/openiscsi"
+)
+
+// adoptionPatience is how long multipathd may take, from the proof of a disk's
+// identity, to put it into the map by itself. It waits for udev, which starts
+// processes.
+const adoptionPatience = 3 * time.Second
+
+// ErrBusy says that the volume's target is just being logged out from; the same
+// call succeeds in a moment.
+var ErrBusy = errors.New("the target is being logged out from")
+
+// Repair takes one step towards all expected paths of v and tells how they are.
+// It starts what is due (a login, a scan, a proof of identity) and does not wait
+// for it: Changed tells when to look again.
+func (c *Connector) Repair(ctx context.Context, v Volume) (Status, error) {
+	if err := v.check(); err != nil {
+		return Status{}, err
+	}
+	state := c.volume(v.WWID)
+	state.Lock()
+	defer state.Unlock()
+	if err := c.want(state, v.Target); err != nil {
+		return Status{}, err
+	}
+	state.probes.Lock()
+	state.probes.closed = false
+	state.probes.Unlock()
+
+	// Before the first disk appears: without this line multipathd, as it is set
+	// up by default, makes no map.
+	if err := c.allowed.Add(ctx, v.WWID); err != nil {
+		return Status{}, err
+	}
+	sessions, err := c.initiator.Sessions()
+	if err != nil {
+		return Status{}, err
+	}
+	maps, err := c.multipath.Maps(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	m := findMap(maps, v.WWID)
+
+	status := Status{Paths: make([]Path, len(v.Portals))}
+	for i, portal := range v.Portals {
+		status.Paths[i] = c.path(ctx, state, v, portal, sessions, m)
+	}
+	if m.Device == "" {
+		return status, nil
+	}
+	status.Map = m.Device
+	// One verified path must be there before the device has a name: identity
+	// comes before access.
+	if status.Up() >= v.minPaths() || c.linked(v, m.Device) {
+		if err := c.link(v, m.Device); err != nil {
+			return status, err
+		}
+		status.Device = c.file(v)
+		status.Ready = status.Up() >= v.minPaths()
+	}
+	return status, nil
+}
+
+// volume returns what is remembered of a WWID. It is a few words a volume and
+// kept for good, so that two calls for one WWID always meet at one lock.
+func (c *Connector) volume(wwid string) *volume {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	state := c.volumes[wwid]
+	if state == nil {
+		state = &volume{}
+		c.volumes[wwid] = state
+	}
+	return state
+}
+
+// want notes that a volume needs target.
+func (c *Connector) want(state *volume, target string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.leaving[target] {
+		return ErrBusy
+	}
+	state.target = target
+	return nil
+}
+
+func findMap(maps []multipath.Map, wwid string) multipath.Map {
+	for _, m := range maps {
+		if m.WWID == wwid {
+			return m
+		}
+	}
+	return multipath.Map{}
+}
+
+// path tells how one expected path is, and starts what it needs next.
+func (c *Connector) path(ctx context.Context, state *volume, v Volume, portal Portal,
+	sessions []openiscsi.Session, m multipath.Map,
+) Path {
+	p := openiscsi.Portal{Target: v.Target, Addr: portal.Addr, TPGT: portal.TPGT, Iface: openiscsi.DefaultIface}
+	path := Path{Portal: portal.Addr}
+	session, ok := findSession(sessions, p)
+	if !ok {
+		path.State, path.Reason = PathMissing, c.login(ctx, p)
+		return path
+	}
+	if !session.LoggedIn() {
+		if disk, found, _ := c.findDisk(v, session); found {
+			path.Disk = disk.Name
+		}
+		path.State, path.Reason = PathDown, "the session is lost; iscsid is reconnecting"
+		return path
+	}
+	probe := c.probe(ctx, state, v, session)
+	path.Disk = probe.disk.Name
+	switch {
+	case probe.wrong:
+		path.State, path.Reason = PathQuarantined, probe.err.Error()
+	case probe.err != nil:
+		path.State, path.Reason = PathDown, probe.err.Error()
+	case probe.at.IsZero():
+		path.State, path.Reason = PathJoining, "proving its identity"
+	default:
+		path.State, path.Reason = c.inMap(ctx, state, session.ID, m, probe)
+	}
+	return path
+}
+
+// inMap tells how multipathd sees a verified disk.
+func (c *Connector) inMap(ctx context.Context, state *volume, session int, m multipath.Map, pr probe) (PathState, string) {
+	for _, p := range m.Paths {
+		if p.Disk != pr.disk.Name {
+			continue
+		}
+		if p.Usable() {
+			return PathUp, ""
+		}
+		return PathDown, fmt.Sprintf("multipathd says %s, %s", p.DM, p.Checker)
+	}
+	if now := time.Now(); now.After(pr.addAt) {
+		state.probes.Lock()
+		state.probes.session[session].addAt = now.Add(adoptionPatience)
+		state.probes.Unlock()
+		if err := c.multipath.AddPath(ctx, pr.disk.Name); err != nil {
+			return PathJoining, err.Error()
+		}
+	}
+	return PathJoining, "verified; multipathd has not yet put it into the map"
+}
+
+func findSession(sessions []openiscsi.Session, p openiscsi.Portal) (openiscsi.Session, bool) {
+	for _, s := range sessions {
+		// Exactly this address: 10.1.1.1 is not 10.1.1.10.
+		if s.Portal.Target == p.Target && s.Portal.Addr == p.Addr && s.Portal.Iface == p.Iface {
+			return s, true
+		}
+	}
+	return openiscsi.Session{}, false
+}

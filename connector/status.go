@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package connector
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// PathState tells how one expected path is.
+type PathState string
+
+// The states of a path.
+const (
+	PathUp          PathState = "up"          // identity proved, carries I/O
+	PathJoining     PathState = "joining"     // session there; identity or map still to come
+	PathDown        PathState = "down"        // was there, does not answer
+	PathMissing     PathState = "missing"     // no session
+	PathQuarantined PathState = "quarantined" // another identity answered; removed
+)
+
+// Path is one expected path of a volume and how it is.
+type Path struct {
+	Portal netip.AddrPort
+	State  PathState
+	Disk   string // "sdb", or empty
+	Reason string // why it is not up
+}
+
+// Status is a volume's ledger: one Path for each Portal of the Volume, in that order.
+type Status struct {
+	Ready  bool   // enough paths are up: the device may be used
+	Device string // "/dev/mallee/NAME"; empty while there is no map
+	Map    string // "dm-0"; empty while there is no map
+	Paths  []Path
+}
+
+// Up returns how many paths are up.
+func (s Status) Up() int {
+	n := 0
+	for _, p := range s.Paths {
+		if p.State == PathUp {
+			n++
+		}
+	}
+	return n
+}
+
+// incomplete returns an error that says how many paths are up and why the
+// others are not: "1 of 4 paths up; 10.108.1.201:3260: login timed out".
+func (s Status) incomplete() error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d of %d paths up", s.Up(), len(s.Paths))
+	for _, p := range s.Paths {
+		if p.State != PathUp {
+			fmt.Fprintf(&b, "; %s %s: %s", p.Portal, p.State, p.Reason)
+		}
+	}
+	return fmt.Errorf("%s", b.String())
+}

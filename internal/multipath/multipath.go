@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package multipath speaks with multipathd over its socket and keeps our lines
+// in the file of WWIDs that multipathd may make maps of.
+//
+// A map is a device-mapper device of several paths to one LUN; its UUID is
+// "mpath-" and the WWID, whatever alias it was given. A path is a SCSI disk.
+package multipath
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+)
+
+// UUIDPrefix begins the device-mapper UUID of every multipath map.
+const UUIDPrefix = "mpath-"
+
+// socket is where multipathd listens: an abstract socket, of the network
+// namespace of the machine (libmpathcmd/mpath_cmd.h).
+const socket = "@/org/kernel/linux/storage/multipathd"
+
+// maxReply is the longest reply that multipathd's own client takes
+// (libmpathcmd/mpath_cmd.h, MAX_REPLY_LEN).
+const maxReply = 32 << 20
+
+// DefaultTimeout bounds a command whose caller's context has no earlier
+// deadline. multipathd itself answers "timeout" after 4 s (uxsock_timeout).
+const DefaultTimeout = 10 * time.Second
+
+var (
+	// ErrNotRunning is the error of every command while multipathd does not listen.
+	ErrNotRunning = errors.New("multipathd does not answer on its socket")
+	// ErrFailed is multipathd's answer "fail".
+	ErrFailed = errors.New("multipathd refused")
+)
+
+// Client sends commands to multipathd. The zero value is ready for use; each
+// command has a connection of its own, so that a Client is safe for concurrent use.
+type Client struct {
+	Socket string // replaces multipathd's own, in tests
+}
+
+// Command sends one command and returns the reply.
+//
+// A message is its length in eight bytes of the machine's byte order, then the
+// text with a zero byte (libmpathcmd/mpath_cmd.c, mpath_send_cmd).
+func (c Client) Command(ctx context.Context, command string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
+	defer cancel()
+	address := c.Socket
+	if address == "" {
+		address = socket
+	}
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", address)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrNotRunning, err)
+	}
+	defer conn.Close()
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := conn.SetDeadline(deadline); err != nil {
+			return "", err
+		}
+	}
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+
+	message := binary.NativeEndian.AppendUint64(nil, uint64(len(command)+1))
+	message = append(append(message, command...), 0)
+	if _, err := conn.Write(message); err != nil {
+		return "", fmt.Errorf("cannot send %q to multipathd: %w", command, err)
+	}
+	reply, err := readReply(conn)
+	if err != nil {
+		return "", fmt.Errorf("no reply of multipathd to %q: %w", command, err)
+	}
+	return reply, nil
+}
+
+func readReply(r io.Reader) (string, error) {
+	var head [8]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return "", err
+	}
+	length := binary.NativeEndian.Uint64(head[:])
+	if length > maxReply {
+		return "", fmt.Errorf("a reply of %d bytes is too long", length)
+	}
+	body := make([]byte, length)
+	if _, err := io.ReadFull(r, body); err != nil {
+		return "", err
+	}
+	return strings.TrimRight(string(body), "\x00"), nil
+}
+
+// do sends a command whose answer is "ok" or a refusal.
+func (c Client) do(ctx context.Context, command string) error {
+	reply, err := c.Command(ctx, command)
+	if err != nil {
+		return err
+	}
+	if reply = strings.TrimSpace(reply); reply != "ok" {
+		return fmt.Errorf("%w %q: %s", ErrFailed, command, reply)
+	}
+	return nil
+}
+
+// AddPath makes multipathd take a disk. It fails until udev is done with the disk.
+func (c Client) AddPath(ctx context.Context, disk string) error {
+	return c.do(ctx, "add path "+disk)
+}
+
+// RemoveMap makes multipathd remove a map, by its name or its kernel name
+// ("dm-0"). It fails while the map is open.
+func (c Client) RemoveMap(ctx context.Context, name string) error {
+	return c.do(ctx, "remove map "+name)
+}
+
+// DisableQueueing makes I/O to a map without usable paths fail at once.
+func (c Client) DisableQueueing(ctx context.Context, name string) error {
+	return c.do(ctx, "disablequeueing map "+name)
+}
+
+// Reconfigure makes multipathd read its configuration anew. Maps stay.
+func (c Client) Reconfigure(ctx context.Context) error {
+	return c.do(ctx, "reconfigure")
+}

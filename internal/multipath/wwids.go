@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package multipath
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Allowed is the file of WWIDs that multipathd makes maps of when
+// find_multipaths is strict, as it is by default. One line "/WWID/" stands for
+// each (libmultipath/wwids.c).
+type Allowed struct {
+	File string // replaces /etc/multipath/wwids, in tests
+}
+
+var wwidForm = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,128}$`)
+
+const allowedHeader = `# Multipath wwids, Version : 1.0
+# NOTE: This file is automatically maintained by multipath and multipathd.
+# You should not need to edit this file in normal circumstances.
+#
+# Valid WWIDs:
+`
+
+// Add puts a WWID into the file; one that is there already is success.
+func (a Allowed) Add(ctx context.Context, wwid string) error {
+	return a.edit(ctx, wwid, func(content, line string) string {
+		if content == "" {
+			content = allowedHeader
+		}
+		if containsLine(content, line) {
+			return content
+		}
+		return content + line
+	})
+}
+
+// Remove takes a WWID out of the file; one that is not there is success.
+func (a Allowed) Remove(ctx context.Context, wwid string) error {
+	return a.edit(ctx, wwid, func(content, line string) string {
+		var kept strings.Builder
+		for l := range strings.Lines(content) {
+			if l != line {
+				kept.WriteString(l)
+			}
+		}
+		return kept.String()
+	})
+}
+
+func containsLine(content, line string) bool {
+	for l := range strings.Lines(content) {
+		if l == line {
+			return true
+		}
+	}
+	return false
+}
+
+// edit changes the file in place under the write lock that multipath itself
+// takes (fcntl on the whole file, libmultipath/file.c, lock_file). A rename
+// would pull the file away from under a process that waits for that lock.
+func (a Allowed) edit(ctx context.Context, wwid string, change func(content, line string) string) error {
+	if !wwidForm.MatchString(wwid) {
+		return fmt.Errorf("%q is no WWID", wwid)
+	}
+	file := a.File
+	if file == "" {
+		file = "/etc/multipath/wwids"
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return fmt.Errorf("cannot edit %s: %w", file, err)
+	}
+	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("cannot edit %s: %w", file, err)
+	}
+	defer f.Close() // releases the lock
+	if err := lock(ctx, f); err != nil {
+		return fmt.Errorf("cannot lock %s: %w", file, err)
+	}
+	before, err := io.ReadAll(f)
+	if err != nil {
+		return fmt.Errorf("cannot read %s: %w", file, err)
+	}
+	after := change(string(before), "/"+wwid+"/\n")
+	if after == string(before) {
+		return nil
+	}
+	if _, err := f.WriteAt([]byte(after), 0); err != nil {
+		return fmt.Errorf("cannot write %s: %w", file, err)
+	}
+	return f.Truncate(int64(len(after)))
+}
+
+func lock(ctx context.Context, f *os.File) error {
+	// An open file description lock conflicts with fcntl locks of other
+	// processes and, unlike those, is not lost when another descriptor of the
+	// same file is closed here.
+	for {
+		err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK})
+		if err == nil || !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EACCES) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
