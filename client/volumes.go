@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"context"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/mallee-io/mallee"
+)
+
+// volumeItem is a volume as the API writes it.
+type volumeItem struct {
+	ID          mallee.VolumeID    `xml:"volumeId"`
+	SizeGiB     int                `xml:"size"`
+	Partition   string             `xml:"availabilityZone"`
+	State       mallee.VolumeState `xml:"status"`
+	Created     time.Time          `xml:"createTime"`
+	Attachments []attachmentItem   `xml:"attachmentSet>item"`
+	WWID        mallee.WWID        `xml:"wwid"`
+	Message     string             `xml:"statusMessage"`
+}
+
+func (i volumeItem) volume() mallee.Volume {
+	v := mallee.Volume{
+		ID: i.ID, Partition: i.Partition, SizeGiB: i.SizeGiB, State: i.State, WWID: i.WWID, Created: i.Created, Message: i.Message,
+	}
+	if len(i.Attachments) > 0 {
+		a := i.Attachments[0].attachment()
+		v.Attachment = &a
+	}
+	return v
+}
+
+// attachmentItem is an attachment as the API writes it.
+type attachmentItem struct {
+	VolumeID   mallee.VolumeID        `xml:"volumeId"`
+	InstanceID mallee.InstanceID      `xml:"instanceId"`
+	Device     string                 `xml:"device"`
+	HostDevice string                 `xml:"hostDevice"`
+	State      mallee.AttachmentState `xml:"status"`
+	Generation uint64                 `xml:"generation"`
+	Since      time.Time              `xml:"attachTime"`
+	Message    string                 `xml:"statusMessage"`
+}
+
+func (i attachmentItem) attachment() mallee.Attachment { return mallee.Attachment(i) }
+
+// Volumes returns all volumes, sorted by id.
+func (c *Client) Volumes(ctx context.Context) ([]mallee.Volume, error) {
+	return c.volumes(ctx, url.Values{})
+}
+
+// Volume returns one volume. The error for one that does not exist has the code
+// InvalidVolume.NotFound.
+func (c *Client) Volume(ctx context.Context, id mallee.VolumeID) (mallee.Volume, error) {
+	list, err := c.volumes(ctx, url.Values{"VolumeId.1": {string(id)}})
+	if err != nil {
+		return mallee.Volume{}, err
+	}
+	if len(list) != 1 {
+		return mallee.Volume{}, notOne("volume", string(id), len(list))
+	}
+	return list[0], nil
+}
+
+func (c *Client) volumes(ctx context.Context, params url.Values) ([]mallee.Volume, error) {
+	var out struct {
+		Items []volumeItem `xml:"volumeSet>item"`
+	}
+	if err := c.do(ctx, ec2, "DescribeVolumes", params, &out); err != nil {
+		return nil, err
+	}
+	var list []mallee.Volume
+	for _, item := range out.Items {
+		list = append(list, item.volume())
+	}
+	return list, nil
+}
+
+// CreateVolume asks for a volume. It is there, in state creating, when the call
+// returns, and usable when its state is available.
+func (c *Client) CreateVolume(ctx context.Context, spec mallee.VolumeSpec) (mallee.Volume, error) {
+	params := url.Values{"AvailabilityZone": {spec.Partition}, "Size": {strconv.Itoa(spec.SizeGiB)}}
+	if spec.ClientToken != "" {
+		params.Set("ClientToken", spec.ClientToken)
+	}
+	var out volumeItem
+	if err := c.do(ctx, ec2, "CreateVolume", params, &out); err != nil {
+		return mallee.Volume{}, err
+	}
+	return out.volume(), nil
+}
+
+// DeleteVolume deletes a volume that is not attached, and what is on it.
+func (c *Client) DeleteVolume(ctx context.Context, id mallee.VolumeID) error {
+	return c.do(ctx, ec2, "DeleteVolume", url.Values{"VolumeId": {string(id)}}, &struct{}{})
+}
+
+// AttachVolume asks that the volume become a device on the instance; device is
+// the name that its guest shall see, "/dev/sdf" for example.
+func (c *Client) AttachVolume(ctx context.Context, volume mallee.VolumeID, instance mallee.InstanceID, device string) (mallee.Attachment, error) {
+	return c.attachment(ctx, "AttachVolume", volume, instance, device)
+}
+
+// DetachVolume asks that the volume be taken away from where it is. An instance
+// or device that is not empty must be the attachment's.
+func (c *Client) DetachVolume(ctx context.Context, volume mallee.VolumeID, instance mallee.InstanceID, device string) (mallee.Attachment, error) {
+	return c.attachment(ctx, "DetachVolume", volume, instance, device)
+}
+
+func (c *Client) attachment(ctx context.Context, action string, volume mallee.VolumeID, instance mallee.InstanceID, device string) (mallee.Attachment, error) {
+	params := url.Values{"VolumeId": {string(volume)}}
+	if instance != "" {
+		params.Set("InstanceId", string(instance))
+	}
+	if device != "" {
+		params.Set("Device", device)
+	}
+	var out attachmentItem
+	if err := c.do(ctx, ec2, action, params, &out); err != nil {
+		return mallee.Attachment{}, err
+	}
+	return out.attachment(), nil
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auth
+
+// Code is the reason of a refusal in EC2's words ("EC2 API Reference: Error
+// codes"), so that stock clients know what to do about it.
+type Code string
+
+// The reasons. An unknown access key and a wrong signature are one, so that
+// nobody can find out by trying which keys exist.
+const (
+	Missing    Code = "MissingAuthenticationToken" // not signed at all
+	Incomplete Code = "IncompleteSignature"        // signed, but not as Signature Version 4 prescribes
+	Expired    Code = "RequestExpired"             // signed too long ago, or by a clock that is ahead
+	Failure    Code = "AuthFailure"                // unknown key, wrong signature or wrong scope
+	TooLarge   Code = "RequestEntityTooLarge"      // the body is over the limit
+)
+
+// Error is a refused request. Both of its fields may be shown to the caller.
+type Error struct {
+	Code    Code
+	Message string
+}
+
+// Error returns the message.
+func (e *Error) Error() string { return e.Message }

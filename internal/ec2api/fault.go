@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ec2api
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/mallee-io/mallee"
+	"github.com/mallee-io/mallee/internal/query"
+)
+
+// fault maps an error of the cloud to EC2's codes ("EC2 API Reference: Error
+// codes"). This is the only place that does. What is not a *mallee.Error may
+// hold anything, raw output or an address, and is kept for the log.
+func fault(err error) *query.Fault {
+	e, ok := errors.AsType[*mallee.Error](err)
+	switch {
+	case ok && e.Kind == mallee.NotFound:
+		return notFound(e.ID)
+	case ok && e.Kind == mallee.Malformed:
+		return malformed(e.ID)
+	case ok && e.Kind != mallee.Internal:
+		return &query.Fault{Code: code(e.Kind), Message: message(e)}
+	case errors.Is(err, context.DeadlineExceeded):
+		return query.Faultf("Unavailable", "The cloud controller did not get an answer in time. Try again.")
+	}
+	return query.Faultf("InternalError", "An internal error has occurred. The cloud controller's log tells more under this request id.")
+}
+
+func code(k mallee.Kind) string {
+	switch k {
+	case mallee.Invalid:
+		return "InvalidParameterValue"
+	case mallee.InUse:
+		return "VolumeInUse"
+	case mallee.NotAttached:
+		return "InvalidAttachment.NotFound"
+	case mallee.IncorrectState:
+		return "IncorrectState"
+	case mallee.Exhausted:
+		return "InsufficientVolumeCapacity"
+	case mallee.ReadOnly:
+		return "OperationNotPermitted"
+	case mallee.Mismatch:
+		return "IdempotentParameterMismatch"
+	case mallee.Denied:
+		return "UnauthorizedOperation"
+	case mallee.Unavailable:
+		return "Unavailable"
+	}
+	return "InternalError"
+}
+
+func message(e *mallee.Error) string {
+	if e.Hint == "" {
+		return e.Error()
+	}
+	return e.Error() + ". " + e.Hint
+}
+
+// notFound returns the fault for what id names: a volume, an instance, else a zone.
+func notFound(id string) *query.Fault {
+	switch {
+	case strings.HasPrefix(id, "vol-"):
+		return query.Faultf("InvalidVolume.NotFound", "The volume '%s' does not exist.", id)
+	case strings.HasPrefix(id, "i-"):
+		return query.Faultf("InvalidInstanceID.NotFound", "The instance ID '%s' does not exist", id)
+	}
+	return query.Faultf("InvalidZone.NotFound", "The zone '%s' does not exist.", id)
+}
+
+// malformed returns the fault for an id that begins as it should and goes wrong later.
+func malformed(id string) *query.Fault {
+	switch {
+	case strings.HasPrefix(id, "vol-"):
+		return query.Faultf("InvalidVolumeID.Malformed", "Invalid id: \"%s\" (expecting \"vol-...\")", id)
+	case strings.HasPrefix(id, "i-"):
+		return query.Faultf("InvalidInstanceID.Malformed", "Invalid id: \"%s\" (expecting \"i-...\")", id)
+	}
+	return query.Faultf("InvalidParameterValue", "Invalid id: \"%s\"", id)
+}
+
+func checkVolumeID(id string) error {
+	switch {
+	case mallee.VolumeID(id).Valid():
+		return nil
+	case strings.HasPrefix(id, "vol-"):
+		return malformed(id)
+	}
+	return query.BadValue("VolumeId", id, "Expected: 'vol-...'.")
+}
+
+func checkInstanceID(id string) error {
+	switch {
+	case mallee.InstanceID(id).Valid():
+		return nil
+	case strings.HasPrefix(id, "i-"):
+		return malformed(id)
+	}
+	return query.BadValue("InstanceId", id, "Expected: 'i-...'.")
+}
+
+// checkIDs checks each id of a list but "verbose". That word in place of an id
+// makes the original show what all accounts have to an administrator; every
+// caller here is one so far and sees it anyway.
+func checkIDs(ids []string, check func(string) error) error {
+	for _, id := range ids {
+		if id == verbose {
+			continue
+		}
+		if err := check(id); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package propapi
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/mallee-io/mallee"
+	"github.com/mallee-io/mallee/internal/query"
+	"github.com/mallee-io/mallee/internal/telemetry"
+)
+
+type api struct{ properties Properties }
+
+// reply stands at the head of each answer, as in the original.
+type reply struct {
+	CorrelationID mallee.RequestID `xml:"euca:correlationId"`
+	Return        bool             `xml:"euca:return"`
+}
+
+func newReply(ctx context.Context) reply {
+	return reply{CorrelationID: telemetry.RequestID(ctx), Return: true}
+}
+
+type describePropertiesIn struct {
+	// Prefixes are names or beginnings of names; none asks for all properties.
+	Prefixes []string `query:"Property"`
+}
+
+type describePropertiesOut struct {
+	reply
+	Properties propertySet `xml:"euca:properties"`
+}
+
+type propertySet struct {
+	Items []propertyItem `xml:"euca:item"`
+}
+
+type propertyItem struct {
+	Name        string `xml:"euca:name"`
+	Value       string `xml:"euca:value"`
+	Description string `xml:"euca:description"`
+	Default     string `xml:"euca:defaultValue"`
+	ReadOnly    bool   `xml:"euca:readOnly"`
+}
+
+func (a api) describeProperties(ctx context.Context, in describePropertiesIn) (*describePropertiesOut, error) {
+	all, err := a.properties.Properties(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := &describePropertiesOut{reply: newReply(ctx)}
+	for _, p := range all {
+		if len(in.Prefixes) > 0 && !slices.ContainsFunc(in.Prefixes, func(prefix string) bool { return strings.HasPrefix(p.Name, prefix) }) {
+			continue
+		}
+		out.Properties.Items = append(out.Properties.Items, propertyItem{
+			Name: p.Name, Value: p.Value, Description: p.Description, Default: p.Default, ReadOnly: p.ReadOnly,
+		})
+	}
+	return out, nil
+}
+
+type modifyPropertyValueIn struct {
+	Name  string  `query:"Name,required"`
+	Value *string `query:"Value"` // may be empty, which is not the same as absent
+	Reset bool    `query:"Reset"`
+}
+
+type modifyPropertyValueOut struct {
+	reply
+	Name     string `xml:"euca:name"`
+	Value    string `xml:"euca:value"`
+	OldValue string `xml:"euca:oldValue"`
+}
+
+func (a api) modifyPropertyValue(ctx context.Context, in modifyPropertyValueIn) (*modifyPropertyValueOut, error) {
+	change, err := a.modify(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	return &modifyPropertyValueOut{reply: newReply(ctx), Name: change.Name, Value: change.Value, OldValue: change.OldValue}, nil
+}
+
+func (a api) modify(ctx context.Context, in modifyPropertyValueIn) (mallee.PropertyChange, error) {
+	switch {
+	case in.Reset && in.Value != nil:
+		return mallee.PropertyChange{}, query.Faultf("InvalidParameterCombination", "Failed to set property: %s: give Value or Reset, not both", in.Name)
+	case in.Reset:
+		return a.properties.ResetProperty(ctx, in.Name)
+	case in.Value == nil:
+		return mallee.PropertyChange{}, query.Faultf("MissingParameter", "Failed to set property: %s: the request must contain the parameter Value or Reset", in.Name)
+	}
+	return a.properties.SetProperty(ctx, in.Name, *in.Value)
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package query
+
+import (
+	"context"
+
+	"github.com/mallee-io/mallee"
+)
+
+// Action is one entry of an API's table.
+type Action struct {
+	Name string
+	call func(context.Context, parameters) (any, error)
+}
+
+// Handle makes the entry of an action that is carried out by do. In is a struct
+// whose fields are tagged with the parameters that they hold; see decode. Out is
+// a struct with encoding/xml's tags.
+func Handle[In, Out any](name string, do func(context.Context, In) (*Out, error)) Action {
+	return Action{Name: name, call: func(ctx context.Context, p parameters) (any, error) {
+		var in In
+		if err := decode(p, &in); err != nil {
+			return nil, err
+		}
+		out, err := do(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	}}
+}
+
+// Reply is the head of EC2's answers: embedded first in an Out, it is filled in
+// by the handler.
+type Reply struct {
+	RequestID mallee.RequestID `xml:"requestId"`
+}
+
+func (r *Reply) setRequestID(id mallee.RequestID) { r.RequestID = id }
+
+// Set is a list as Query answers have them, <volumeSet><item>…</item></volumeSet>.
+// The outer element is there even when the list is empty, since boto gives its
+// users no key at all for a list that is absent.
+type Set[T any] struct {
+	Items []T `xml:"item"`
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package query serves APIs that speak AWS' Query protocol: a call is an Action
+// and a flat list of named parameters, in a form or a query string, and the
+// answer is XML. It is what the EC2 API and the Properties API share.
+//
+// Nouns: an action is one call of the API; a parameter is one named value of a
+// call, "Filter.1.Name" for example; a fault is the answer to a call that failed,
+// with a code for programs and a message for people.
+package query
+
+import (
+	"bytes"
+	"context"
+	"encoding/xml"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/mallee-io/mallee"
+	"github.com/mallee-io/mallee/internal/auth"
+	"github.com/mallee-io/mallee/internal/telemetry"
+)
+
+// callTimeout bounds one call, so that a part that hangs cannot keep callers
+// waiting beyond what their own clients allow.
+const callTimeout = 30 * time.Second
+
+// Options is what a Handler is made of. All fields are required.
+type Options struct {
+	API     string // names the API in logs and metrics: "ec2"
+	Actions []Action
+	// CheckVersion refuses an API version that is not served.
+	CheckVersion func(version string) error
+	// Root returns the outermost element of an answer.
+	Root func(action, version string) xml.StartElement
+	// Fault turns an error of an action into what the caller may see. It is
+	// not asked about errors that hold a *Fault.
+	Fault    func(error) *Fault
+	Verifier *auth.Verifier
+	Log      *slog.Logger
+	Registry prometheus.Registerer
+}
+
+// Handler serves one API at whatever path it is mounted. It is safe for
+// concurrent use.
+type Handler struct {
+	Options
+	actions map[string]Action
+	metrics metrics
+}
+
+// NewHandler returns a handler that serves o.Actions.
+func NewHandler(o Options) *Handler {
+	h := &Handler{Options: o, actions: map[string]Action{}, metrics: newMetrics(o.API, o.Registry)}
+	for _, a := range o.Actions {
+		h.actions[a.Name] = a
+	}
+	return h
+}
+
+// call is what becomes known of a call while it is served.
+type call struct {
+	action    string // a name of the table, or "" as long as none is known
+	version   string
+	accessKey string
+}
+
+// ServeHTTP verifies, decodes and carries out one call, and writes one log line
+// about it. Values of parameters are not logged: some are secret.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	id := mallee.NewRequestID()
+	ctx, cancel := context.WithTimeout(telemetry.WithRequestID(r.Context(), id), callTimeout)
+	defer cancel()
+
+	var c call
+	out, err := h.serve(ctx, r, &c)
+	var answer []byte
+	if err == nil {
+		answer, err = h.encode(c, id, out)
+	}
+	status, code := http.StatusOK, "OK"
+	if err != nil {
+		fault := h.fault(err)
+		status, code, answer = fault.status(), fault.Code, fault.encode(id)
+	}
+	w.Header().Set("Content-Type", "text/xml;charset=UTF-8")
+	w.Header().Set("X-Amzn-Requestid", string(id))
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	// A caller that has gone away cannot be told; the log line below stands.
+	_, _ = w.Write(answer)
+
+	elapsed := time.Since(start)
+	h.metrics.observe(c.action, code, elapsed)
+	level, attrs := slog.LevelInfo, []slog.Attr{
+		slog.String("api", h.API), slog.String("action", c.action), slog.String("access_key", c.accessKey),
+		slog.String("code", code), slog.Int("status", status), slog.Duration("duration", elapsed),
+	}
+	if status >= http.StatusInternalServerError {
+		level, attrs = slog.LevelError, append(attrs, slog.Any("error", err))
+	}
+	h.Log.LogAttrs(ctx, level, "api call", attrs...)
+}
+
+// serve returns what the action answered. What it learns about the call goes
+// into c on the way, for the log line of a call that fails halfway.
+func (h *Handler) serve(ctx context.Context, r *http.Request, c *call) (any, error) {
+	if r.Method != http.MethodGet && r.Method != http.MethodPost {
+		return nil, Faultf("MethodNotAllowed", "the method %s is not allowed: use GET or POST", r.Method)
+	}
+	accessKey, body, err := h.Verifier.Verify(r.WithContext(ctx))
+	if err != nil {
+		return nil, err
+	}
+	c.accessKey = accessKey
+	p, err := parse(r.URL.RawQuery, body)
+	if err != nil {
+		return nil, err
+	}
+	name := p["Action"]
+	if name == "" {
+		return nil, missing("Action")
+	}
+	action, ok := h.actions[name]
+	if !ok {
+		return nil, Faultf("InvalidAction", "The action %s is not valid for this web service.", name)
+	}
+	c.action = name
+	if c.version = p["Version"]; c.version == "" {
+		return nil, missing("Version")
+	}
+	if err := h.CheckVersion(c.version); err != nil {
+		return nil, err
+	}
+	delete(p, "Action")
+	delete(p, "Version")
+	return action.call(ctx, p)
+}
+
+func (h *Handler) encode(c call, id mallee.RequestID, out any) ([]byte, error) {
+	if r, ok := out.(interface{ setRequestID(mallee.RequestID) }); ok {
+		r.setRequestID(id)
+	}
+	b := bytes.NewBufferString(xml.Header)
+	err := xml.NewEncoder(b).EncodeElement(out, h.Root(c.action, c.version))
+	return b.Bytes(), err
+}
+
+func (h *Handler) fault(err error) *Fault {
+	if f, ok := errors.AsType[*Fault](err); ok {
+		return f
+	}
+	if e, ok := errors.AsType[*auth.Error](err); ok {
+		return &Fault{Code: string(e.Code), Message: e.Message}
+	}
+	return h.Fault(err)
+}
