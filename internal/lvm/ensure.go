@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lvm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// poolShare is what a pool that we make takes of the free room of its group.
+// The rest is for the pool's metadata to grow into: a pool whose metadata has
+// run full goes read-only, and can be repaired only if there is room.
+const poolShare = "95%FREE"
+
+// Ensure makes the pool if it is missing, activates it, and holds it to two
+// settings, whoever made it:
+//
+//   - New blocks are zeroed, so that nobody reads what a deleted volume held.
+//   - A write that finds the pool full fails at once. The default is to queue it
+//     for a minute; meanwhile the session that it came by stalls, and with it
+//     every other volume of that node.
+func (p *Pool) Ensure(ctx context.Context) error {
+	r, err := p.report(ctx)
+	if errors.Is(err, errNoPool) {
+		if _, err := p.run.Run(ctx, "lvcreate", "--yes", "--type", "thin-pool", "--zero", "y",
+			"--extents", poolShare, "--name", p.name, p.group); err != nil {
+			return fmt.Errorf("cannot create pool %s/%s: %w", p.group, p.name, classify(err))
+		}
+		r, err = p.report(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	// lvm refuses to set what is set already.
+	if !r.pool.zero {
+		if err := p.change(ctx, "--zero", "y"); err != nil {
+			return err
+		}
+	}
+	if !r.pool.errorWhenFull {
+		if err := p.change(ctx, "--errorwhenfull", "y"); err != nil {
+			return err
+		}
+	}
+	if r.pool.active {
+		return nil
+	}
+	return p.change(ctx, "--activate", "y")
+}
+
+func (p *Pool) change(ctx context.Context, option, value string) error {
+	if _, err := p.run.Run(ctx, "lvchange", "--yes", option, value, p.group+"/"+p.name); err != nil {
+		return fmt.Errorf("cannot set %s of pool %s/%s: %w", option, p.group, p.name, classify(err))
+	}
+	return nil
+}

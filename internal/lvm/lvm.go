@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package lvm keeps thin volumes in a volume group through lvm's own tools.
+//
+// A volume group is made by the admin. A pool is one thin pool in it: it holds
+// the blocks that were really written. A volume is a thin logical volume of that
+// pool that carries our tag; what an admin keeps beside ours in the same pool is
+// never listed, activated or removed.
+package lvm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+
+	"github.com/mallee-io/mallee/internal/command"
+)
+
+// tag marks the logical volumes that are ours.
+const tag = "mallee"
+
+// What can be wrong with a volume or a pool. Errors of this package wrap one of
+// these when lvm's own words tell which.
+var (
+	ErrNotFound = errors.New("not found")
+	ErrExists   = errors.New("exists already")
+	ErrInUse    = errors.New("in use")
+	ErrNoRoom   = errors.New("no room")
+)
+
+// nameForm is narrower than what lvm takes: no name begins with a dash, which
+// would make it an option, and none has a slash, which would make it a path.
+var nameForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}$`)
+
+// ValidName reports whether name can name a volume group, a pool or a volume.
+func ValidName(name string) bool { return nameForm.MatchString(name) }
+
+// Options says which pool to use.
+type Options struct {
+	Group string // name of an existing volume group
+	Pool  string // name of the thin pool in it, made by Ensure if missing
+	Run   command.Runner
+}
+
+// Pool is a thin pool. It is safe for concurrent use, by other programs too:
+// lvm locks the volume group for each command.
+type Pool struct {
+	group, name string
+	run         command.Runner
+}
+
+// New returns the pool that o names, without looking whether it is there.
+func New(o Options) (*Pool, error) {
+	for _, name := range []string{o.Group, o.Pool} {
+		if !ValidName(name) {
+			return nil, fmt.Errorf("%q cannot name a volume group or a pool: use letters, digits, '_', '.', '+' and '-'", name)
+		}
+	}
+	return &Pool{group: o.Group, name: o.Pool, run: o.Run}, nil
+}
+
+// Volume is one thin volume.
+type Volume struct {
+	Name      string
+	SizeBytes uint64
+	// Active is true while the volume has a device.
+	Active bool
+}
+
+// Usage is how full a pool is. FreeBytes is exact to a ten-thousandth of the
+// size, which is as precisely as lvm tells it.
+type Usage struct {
+	SizeBytes uint64
+	FreeBytes uint64
+}
+
+// Device returns the path of the device of the volume called name, there while
+// it is active.
+func (p *Pool) Device(name string) string { return "/dev/" + p.group + "/" + name }
+
+// Usage returns how full the pool is. The pool must be active: Ensure sees to it.
+func (p *Pool) Usage(ctx context.Context) (Usage, error) {
+	r, err := p.report(ctx)
+	if err != nil {
+		return Usage{}, err
+	}
+	return r.pool.usage, nil
+}
+
+// Volumes returns our volumes in the pool, sorted by name.
+func (p *Pool) Volumes(ctx context.Context) ([]Volume, error) {
+	r, err := p.report(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return r.volumes, nil
+}
+
+// Create makes an active volume of size bytes that reads as zeros. lvm rounds
+// the size up to whole extents. A volume of that name is ErrExists.
+//
+// The volume is flagged so that no "activate all" of the machine's start brings
+// it up: only Activate does.
+func (p *Pool) Create(ctx context.Context, name string, size uint64) error {
+	if !ValidName(name) {
+		return fmt.Errorf("cannot create volume %q: the name is not allowed", name)
+	}
+	// A new thin volume has no blocks, so that there is no signature to wipe, and
+	// looking for one would only cost time.
+	_, err := p.run.Run(ctx, "lvcreate", "--yes", "--type", "thin", "--thinpool", p.name,
+		"--virtualsize", strconv.FormatUint(size, 10)+"b", "--name", name, "--addtag", tag,
+		"--setactivationskip", "y", "--ignoreactivationskip", "--wipesignatures", "n", p.group)
+	if err != nil {
+		return fmt.Errorf("cannot create volume %s: %w", name, classify(err))
+	}
+	return nil
+}
+
+// Remove removes a volume and gives its blocks back. One that is not there is
+// ErrNotFound; one whose device is open is ErrInUse.
+func (p *Pool) Remove(ctx context.Context, name string) error {
+	if !ValidName(name) {
+		return fmt.Errorf("cannot remove volume %q: the name is not allowed", name)
+	}
+	if _, err := p.run.Run(ctx, "lvremove", "--yes", p.group+"/"+name); err != nil {
+		return fmt.Errorf("cannot remove volume %s: %w", name, classify(err))
+	}
+	return nil
+}
+
+// Activate gives volumes their devices; those that have one keep it.
+func (p *Pool) Activate(ctx context.Context, names ...string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	args := []string{"--activate", "y", "--ignoreactivationskip"}
+	for _, name := range names {
+		if !ValidName(name) {
+			return fmt.Errorf("cannot activate volume %q: the name is not allowed", name)
+		}
+		args = append(args, p.group+"/"+name)
+	}
+	if _, err := p.run.Run(ctx, "lvchange", args...); err != nil {
+		return fmt.Errorf("cannot activate volumes of %s: %w", p.group, classify(err))
+	}
+	return nil
+}
+
+func (p *Pool) report(ctx context.Context) (report, error) {
+	out, err := p.run.Run(ctx, "lvs", "--options", reportFields,
+		"--units", "b", "--nosuffix", "--reportformat", "json", p.group)
+	if err != nil {
+		return report{}, fmt.Errorf("cannot list volume group %s: %w", p.group, classify(err))
+	}
+	r, err := parseReport(out, p.name)
+	if err != nil {
+		return report{}, fmt.Errorf("cannot list volume group %s: %w", p.group, err)
+	}
+	slices.SortFunc(r.volumes, byName)
+	return r, nil
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lvm
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mallee-io/mallee/internal/command"
+)
+
+// lvmSaying returns a pool whose lvm tools print a captured output, and the
+// file in which they note how they were called.
+func lvmSaying(t *testing.T, stdout, stderr string, code string) (*Pool, string) {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{"stdout": stdout, "stderr": stderr} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	calls := filepath.Join(dir, "calls")
+	script := "#!/bin/sh\necho \"${0##*/} $*\" >>" + calls + "\ncat " + dir + "/stdout\ncat " + dir + "/stderr >&2\nexit " + code + "\n"
+	for _, tool := range []string{"lvs", "lvcreate", "lvremove", "lvchange"} {
+		if err := os.WriteFile(filepath.Join(dir, tool), []byte(script), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := New(Options{Group: "mallee", Pool: "pool", Run: command.Runner{Path: []string{dir, "/usr/bin", "/bin"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, calls
+}
+
+func captured(t testing.TB, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestVolumesListsOursOnly(t *testing.T) {
+	// The captured group has an admin's thin volume in the same pool, and a linear volume.
+	for name, active := range map[string]bool{"lvs_active.json": true, "lvs_inactive.json": false} {
+		t.Run(name, func(t *testing.T) {
+			p, _ := lvmSaying(t, captured(t, name), "", "0")
+			got, err := p.Volumes(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := []Volume{
+				{Name: "vol-0123456789abcdef0", SizeBytes: 1 << 30, Active: active},
+				{Name: "vol-1a2b3c4d", SizeBytes: 1 << 30, Active: active},
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestErrorsTellWhatIsWrong(t *testing.T) {
+	tests := []struct {
+		name, stderr string
+		want         error
+	}{
+		{"no such volume", `  Failed to find logical volume "mallee/vol-aaaaaaaa"`, ErrNotFound},
+		{"no such group", "  Volume group \"nope\" not found\n  Cannot process volume group nope", ErrNotFound},
+		{"volume exists", `  Logical Volume "vol-1a2b3c4d" already exists in volume group "mallee"`, ErrExists},
+		{"pool exists", `  Logical volume pool already exists in Volume group mallee.`, ErrExists},
+		{"device open", `  Logical volume mallee/vol-1a2b3c4d in use.`, ErrInUse},
+		{"no room", `  Volume group "mallee" has insufficient free space (28 extents): 25600 required.`, ErrNoRoom},
+		{"words unknown", `  Something else.`, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p, _ := lvmSaying(t, "", tt.stderr, "5")
+			err := p.Remove(t.Context(), "vol-1a2b3c4d")
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, is := range []error{ErrNotFound, ErrExists, ErrInUse, ErrNoRoom} {
+				if errors.Is(err, is) != (is == tt.want) {
+					t.Errorf("%v: is %q: %v", err, is, errors.Is(err, is))
+				}
+			}
+		})
+	}
+}
+
+func TestEnsureChangesOnlyWhatIsWrong(t *testing.T) {
+	const lvs = "lvs --options " + reportFields + " --units b --nosuffix --reportformat json mallee\n"
+	tests := []struct{ name, output, want string }{
+		{"as it should be", captured(t, "lvs_active.json"), lvs},
+		{"inactive after a reboot", captured(t, "lvs_inactive.json"), lvs + "lvchange --yes --activate y mallee/pool\n"},
+		{
+			"an admin's pool with defaults", captured(t, "lvs_defaults.json"),
+			lvs + "lvchange --yes --zero y mallee/pool\nlvchange --yes --errorwhenfull y mallee/pool\n",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p, calls := lvmSaying(t, tt.output, "", "0")
+			if err := p.Ensure(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			got, err := os.ReadFile(calls)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, string(got)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestNamesThatAreOptionsOrPathsNeverReachLVM(t *testing.T) {
+	p, calls := lvmSaying(t, "", "", "0")
+	for _, name := range []string{"", "-f", "--yes", "a/b", "a b", "vol;x", "../x"} {
+		if p.Create(t.Context(), name, 1<<30) == nil || p.Remove(t.Context(), name) == nil || p.Activate(t.Context(), name) == nil {
+			t.Errorf("%q was accepted", name)
+		}
+		if _, err := New(Options{Group: name, Pool: "pool"}); err == nil {
+			t.Errorf("group %q was accepted", name)
+		}
+	}
+	if _, err := os.Stat(calls); err == nil {
+		t.Error("a tool was started")
+	}
+}
+
+func FuzzParseReport(f *testing.F) {
+	for _, name := range []string{"lvs_active.json", "lvs_inactive.json", "lvs_defaults.json"} {
+		f.Add([]byte(captured(f, name)))
+	}
+	f.Fuzz(func(t *testing.T, out []byte) {
+		r, err := parseReport(out, "pool")
+		if err == nil && r.pool.usage.FreeBytes > r.pool.usage.SizeBytes {
+			t.Errorf("%d bytes free of %d", r.pool.usage.FreeBytes, r.pool.usage.SizeBytes)
+		}
+	})
+}

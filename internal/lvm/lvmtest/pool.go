@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package lvmtest is a thin pool in memory, which keeps the rules of lvm.Pool.
+// A reboot takes the devices away and keeps the volumes.
+package lvmtest
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/mallee-io/mallee/internal/lvm"
+)
+
+// Pool is a thin pool in memory. It is safe for concurrent use.
+type Pool struct {
+	size uint64
+	// Open tells whether the device of a volume is held open; a volume whose
+	// device is open cannot be removed. Nil means that none is.
+	Open func(device string) bool
+
+	mu      sync.Mutex
+	volumes map[string]lvm.Volume
+}
+
+// NewPool returns an empty pool of size bytes.
+func NewPool(size uint64) *Pool {
+	return &Pool{size: size, volumes: map[string]lvm.Volume{}}
+}
+
+// Reboot makes every volume inactive.
+func (p *Pool) Reboot() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for name, v := range p.volumes {
+		v.Active = false
+		p.volumes[name] = v
+	}
+}
+
+// Active reports whether device is that of an active volume.
+func (p *Pool) Active(device string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.volumes[strings.TrimPrefix(device, p.Device(""))].Active
+}
+
+// Ensure does nothing: the pool is there.
+func (p *Pool) Ensure(context.Context) error { return nil }
+
+// Usage returns a pool in which nothing was written.
+func (p *Pool) Usage(context.Context) (lvm.Usage, error) {
+	return lvm.Usage{SizeBytes: p.size, FreeBytes: p.size}, nil
+}
+
+// Volumes returns the volumes sorted by name.
+func (p *Pool) Volumes(context.Context) ([]lvm.Volume, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.SortedFunc(maps.Values(p.volumes), func(a, b lvm.Volume) int {
+		return strings.Compare(a.Name, b.Name)
+	}), nil
+}
+
+// Create makes an active volume.
+func (p *Pool) Create(_ context.Context, name string, size uint64) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, there := p.volumes[name]; there {
+		return fmt.Errorf("cannot create volume %s: %w", name, lvm.ErrExists)
+	}
+	p.volumes[name] = lvm.Volume{Name: name, SizeBytes: size, Active: true}
+	return nil
+}
+
+// Remove removes a volume whose device is not open.
+func (p *Pool) Remove(_ context.Context, name string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, there := p.volumes[name]; !there {
+		return fmt.Errorf("cannot remove volume %s: %w", name, lvm.ErrNotFound)
+	}
+	if p.Open != nil && p.Open(p.Device(name)) {
+		return fmt.Errorf("cannot remove volume %s: %w", name, lvm.ErrInUse)
+	}
+	delete(p.volumes, name)
+	return nil
+}
+
+// Activate gives volumes their devices.
+func (p *Pool) Activate(_ context.Context, names ...string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, name := range names {
+		v, there := p.volumes[name]
+		if !there {
+			return fmt.Errorf("cannot activate volumes: %w", lvm.ErrNotFound)
+		}
+		v.Active = true
+		p.volumes[name] = v
+	}
+	return nil
+}
+
+// Device returns the path that the volume's device would have.
+func (p *Pool) Device(name string) string { return "/dev/pool/" + name }

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lvm
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/mallee-io/mallee/internal/command"
+)
+
+// reportFields are the columns asked of lvs; logicalVolume holds one row of them.
+const reportFields = "lv_name,lv_size,lv_active,pool_lv,lv_tags,data_percent,lv_when_full,zero,segtype"
+
+// logicalVolume is a row of lvs. lvm writes every value as a string.
+type logicalVolume struct {
+	Name     string `json:"lv_name"`
+	Size     uint64 `json:"lv_size,string"`
+	Active   string `json:"lv_active"`
+	Pool     string `json:"pool_lv"`
+	Tags     string `json:"lv_tags"`
+	Data     string `json:"data_percent"`
+	WhenFull string `json:"lv_when_full"`
+	Zero     string `json:"zero"`
+	Segment  string `json:"segtype"`
+}
+
+// report is what one run of lvs tells of a pool.
+type report struct {
+	pool struct {
+		usage                       Usage
+		active, zero, errorWhenFull bool
+	}
+	volumes []Volume
+}
+
+// errNoPool says that the volume group is there and the pool is not.
+var errNoPool = fmt.Errorf("pool: %w", ErrNotFound)
+
+// parseReport parses the output of lvs --reportformat json and picks the pool
+// and our volumes in it.
+func parseReport(out []byte, pool string) (report, error) {
+	var document struct {
+		Report []struct {
+			LV []logicalVolume `json:"lv"`
+		} `json:"report"`
+	}
+	if err := json.Unmarshal(out, &document); err != nil {
+		return report{}, fmt.Errorf("the output of lvs: %w", err)
+	}
+	var r report
+	found := false
+	for _, part := range document.Report {
+		for _, lv := range part.LV {
+			switch {
+			case lv.Name == pool && lv.Segment != "thin-pool":
+				return report{}, fmt.Errorf("%s is a %s volume, not a thin pool", pool, lv.Segment)
+			case lv.Name == pool:
+				found = true
+				usage, err := lv.usage()
+				if err != nil {
+					return report{}, err
+				}
+				r.pool.usage = usage
+				r.pool.active = lv.Active == "active"
+				r.pool.zero = lv.Zero == "zero"
+				r.pool.errorWhenFull = lv.WhenFull == "error"
+			case lv.Pool == pool && slices.Contains(strings.Split(lv.Tags, ","), tag):
+				r.volumes = append(r.volumes, Volume{Name: lv.Name, SizeBytes: lv.Size, Active: lv.Active == "active"})
+			}
+		}
+	}
+	if !found {
+		return report{}, errNoPool
+	}
+	return r, nil
+}
+
+// usage computes what is free of a pool. An inactive pool tells no percentage;
+// it counts as full, so that nothing is promised that may not be there.
+func (lv logicalVolume) usage() (Usage, error) {
+	u := Usage{SizeBytes: lv.Size}
+	if lv.Data == "" {
+		return u, nil
+	}
+	percent, err := strconv.ParseFloat(lv.Data, 64)
+	if err != nil || !(percent >= 0 && percent <= 100) {
+		return Usage{}, fmt.Errorf("the output of lvs: %q is no percentage", lv.Data)
+	}
+	u.FreeBytes = lv.Size - min(lv.Size, uint64(float64(lv.Size)*percent/100))
+	return u, nil
+}
+
+// verdicts maps lvm's words to what is wrong. lvm exits with 5 for all of them;
+// only what it writes under LC_ALL=C tells them apart (seen with lvm2 2.03.16).
+var verdicts = []struct {
+	words *regexp.Regexp
+	is    error
+}{
+	{regexp.MustCompile(`Failed to find logical volume|Volume group "[^"]*" not found`), ErrNotFound},
+	{regexp.MustCompile(`already exists in [Vv]olume group`), ErrExists},
+	{regexp.MustCompile(`insufficient free space`), ErrNoRoom},
+	{regexp.MustCompile(` in use\.`), ErrInUse},
+}
+
+// classify adds to the failure of an lvm tool which of this package's errors it is.
+func classify(err error) error {
+	failure, ok := errors.AsType[*command.Error](err)
+	if !ok {
+		return err
+	}
+	for _, v := range verdicts {
+		if v.words.MatchString(failure.Stderr) {
+			return fmt.Errorf("%w: %w", v.is, err)
+		}
+	}
+	return err
+}
+
+func byName(a, b Volume) int { return strings.Compare(a.Name, b.Name) }
