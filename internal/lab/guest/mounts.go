@@ -89,7 +89,7 @@ func mountRoot(c Config) error {
 			return err
 		}
 	}
-	return mountAll([]mount{
+	err = mountAll([]mount{
 		{"none", "/proc", "proc", 0, ""},
 		{"none", "/sys", "sysfs", 0, ""},
 		{"none", "/dev/pts", "devpts", 0, "ptmxmode=0666"},
@@ -99,6 +99,11 @@ func mountRoot(c Config) error {
 		{"none", "/usr/local/bin", "hostfs", unix.MS_RDONLY, c.Binaries},
 		{"none", "/var/log", "hostfs", 0, c.Log},
 	})
+	if err != nil {
+		return err
+	}
+	// systemd makes it elsewhere; iscsiadm and LVM lock there.
+	return os.Mkdir("/run/lock", 0o755)
 }
 
 // loadOverlay loads the overlay module, which modprobe cannot do: it lies in

@@ -71,10 +71,10 @@ func startUdev(Config) error {
 	if err := run("/lib/systemd/systemd-udevd", "--daemon"); err != nil {
 		return err
 	}
-	for _, kind := range []string{"subsystems", "devices"} {
-		if err := run("udevadm", "trigger", "--action=add", "--type="+kind); err != nil {
-			return err
-		}
+	// Only what is of use here: rules start processes, and a machine has many
+	// terminals.
+	if err := run("udevadm", "trigger", "--action=add", "--subsystem-match=block", "--subsystem-match=misc"); err != nil {
+		return err
 	}
 	return run("udevadm", "settle")
 }
