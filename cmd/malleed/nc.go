@@ -3,11 +3,54 @@
 package main
 
 import (
-	"errors"
+	"context"
+	"log/slog"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+
+	"github.com/mallee-io/mallee/connector"
+	"github.com/mallee-io/mallee/internal/command"
+	"github.com/mallee-io/mallee/internal/config"
+	"github.com/mallee-io/mallee/internal/host"
+	"github.com/mallee-io/mallee/internal/nc"
+	"github.com/mallee-io/mallee/internal/rpc"
+	"github.com/mallee-io/mallee/internal/telemetry"
 )
 
-func newNCCommand(*options) *cobra.Command {
-	return &cobra.Command{Use: "nc", RunE: func(*cobra.Command, []string) error { return errors.New("not built in yet") }}
+func newNCCommand(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:   "nc",
+		Short: "Run a node controller: volumes as multipath devices on this machine",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return run(cmd, o, rpc.NC, runNC)
+		},
+	}
+}
+
+func runNC(ctx context.Context, c *config.Config, log *slog.Logger) error {
+	if err := c.NC.Check(); err != nil {
+		return err
+	}
+	bundle, err := rpc.LoadBundle(c.NC.Certs)
+	if err != nil {
+		return err
+	}
+	registry := telemetry.NewRegistry()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return telemetry.ServeMetrics(ctx, c.NC.MetricsListen, registry) })
+	g.Go(func() error {
+		return nc.Run(ctx, nc.Options{
+			Partition: c.NC.Partition,
+			CLC:       c.NC.CLC,
+			Dial:      func(addr string) (*grpc.ClientConn, error) { return rpc.Dial(addr, bundle, rpc.CLC) },
+			Connector: connector.New(connector.Options{Log: log}),
+			Host:      &host.Host{Run: command.Runner{Log: log}, Log: log},
+			Log:       log,
+			Registry:  registry,
+		})
+	})
+	return g.Wait()
 }

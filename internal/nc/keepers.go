@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package nc
+
+import (
+	"context"
+	"strings"
+	"sync"
+
+	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
+)
+
+// keepers has one keeper for each attachment that the cloud has named.
+type keepers struct {
+	options  Options
+	reporter *reporter
+	metrics  *metrics
+	states   chan *cloudv1.NodeState // the latest state that run has not yet seen
+
+	byVolume map[string]running // run's own
+}
+
+type running struct {
+	*keeper
+	start func()
+	stop  context.CancelFunc
+}
+
+func newKeepers(o Options, r *reporter, m *metrics) *keepers {
+	return &keepers{
+		options: o, reporter: r, metrics: m,
+		states: make(chan *cloudv1.NodeState, 1), byVolume: map[string]running{},
+	}
+}
+
+// set hands over a new state. Only the latest counts. It is called by one
+// goroutine.
+func (ks *keepers) set(state *cloudv1.NodeState) {
+	select {
+	case <-ks.states:
+	default:
+	}
+	ks.states <- state
+}
+
+func (ks *keepers) run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case state := <-ks.states:
+			ks.apply(ctx, state, &wg)
+		}
+	}
+}
+
+func (ks *keepers) apply(ctx context.Context, state *cloudv1.NodeState, wg *sync.WaitGroup) {
+	named := map[string]bool{}
+	for _, d := range state.GetAttachments() {
+		id := d.GetVolumeId()
+		named[id] = true
+		k, ok := ks.byVolume[id]
+		if !ok {
+			k = ks.newKeeper(ctx)
+			ks.byVolume[id] = k
+		}
+		k.set(wish{d, state.GetNcpaths()})
+		if !ok {
+			wg.Go(k.start)
+		}
+	}
+	for id, k := range ks.byVolume {
+		if named[id] {
+			continue
+		}
+		// A state that says nothing of a volume that is here must destroy
+		// nothing: the cloud asks for a removal in words.
+		if !k.released() {
+			ks.options.Log.WarnContext(ctx, "the cloud no longer names a volume that is attached here: it stays", "volume_id", id)
+			continue
+		}
+		k.stop()
+		delete(ks.byVolume, id)
+		ks.reporter.forget(id)
+		ks.metrics.forget(id)
+	}
+}
+
+func (ks *keepers) newKeeper(ctx context.Context) running {
+	ctx, stop := context.WithCancel(ctx)
+	k := &keeper{
+		connector: ks.options.Connector, log: ks.options.Log, reporter: ks.reporter, metrics: ks.metrics,
+		changed: make(chan struct{}, 1),
+	}
+	return running{keeper: k, start: func() { k.run(ctx) }, stop: stop}
+}
+
+func joined(list []string) string { return strings.Join(list, ",") }
+
+func stateName(s cloudv1.AttachmentReport_State) string {
+	return strings.ToLower(strings.TrimPrefix(s.String(), "STATE_"))
+}
