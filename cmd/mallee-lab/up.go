@@ -50,7 +50,6 @@ func up(ctx context.Context, out io.Writer, options lab.Options) error {
 	if err != nil {
 		return err
 	}
-	defer l.Close()
 	fmt.Fprintf(out, "the lab is up after %s\n\n", time.Since(began).Round(100*time.Millisecond))
 	for _, m := range l.Machines() {
 		fmt.Fprintf(out, "  %-5s", m.Spec.Name)
@@ -68,7 +67,7 @@ func up(ctx context.Context, out io.Writer, options lab.Options) error {
 Ctrl-C ends it.
 `, l.RunDir)
 	<-ctx.Done()
-	return nil
+	return l.Close()
 }
 
 func rootfsCommand() *cobra.Command {

@@ -83,6 +83,9 @@ func (m *Machine) Stream(
 	ctx, cancel := m.whileOn(ctx)
 	defer cancel()
 	exit, err := m.Agent().Run(ctx, agent.Command{Argv: argv, TTY: size}, stdin, stdout, stderr)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", m.Spec.Name, err)
+	}
 	return exit.Code, err
 }
 

@@ -14,26 +14,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The lock file is locked (flock) as long as a lab runs, and holds the PID of
-// its first process.
-func openLock() (*os.File, error) {
+// Lock files in the cache directory, locked with flock(2).
+const (
+	labLock   = "lab.lock"    // a lab runs; holds the PID of its first process
+	buildLock = "rootfs.lock" // a root file system is being built
+)
+
+func openLock(name string) (*os.File, error) {
 	dir, err := cacheDir()
 	if err != nil {
 		return nil, err
 	}
-	return os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	return os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_RDWR, 0o644)
 }
 
-// acquireLock waits until no other lab runs. The lock is held until the file
-// is closed, so until the process ends.
-func acquireLock(progress io.Writer) (*os.File, error) {
-	file, err := openLock()
+// acquireLock waits until nobody else holds a lock. It is held until the file
+// is closed, or the process ends.
+func acquireLock(name string, progress io.Writer) (*os.File, error) {
+	file, err := openLock(name)
 	if err != nil {
 		return nil, err
 	}
 	err = flock(file, unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		fmt.Fprintln(progress, "lab: waiting for another lab to end")
+		fmt.Fprintln(progress, "lab: waiting for the one who holds", file.Name())
 		err = flock(file, unix.LOCK_EX)
 	}
 	if err == nil {
@@ -48,7 +52,7 @@ func acquireLock(progress io.Writer) (*os.File, error) {
 
 // lockHolder is the PID of the lab that runs.
 func lockHolder() (int, error) {
-	file, err := openLock()
+	file, err := openLock(labLock)
 	if err != nil {
 		return 0, err
 	}

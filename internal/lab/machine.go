@@ -55,7 +55,7 @@ func (m *Machine) ConsolePath() string { return filepath.Join(m.dir(), "console"
 func (m *Machine) pidPath() string { return filepath.Join(m.dir(), "pid") }
 
 // Start boots the machine and returns when its agent answers. Disks are what
-// they were; all else is new.
+// they were; all else is new. A machine that runs is killed first.
 func (m *Machine) Start(ctx context.Context) error {
 	if err := m.boot(ctx); err != nil {
 		return fmt.Errorf("cannot start machine %s: %w", m.Spec.Name, err)
@@ -64,8 +64,10 @@ func (m *Machine) Start(ctx context.Context) error {
 }
 
 func (m *Machine) boot(ctx context.Context) error {
-	if _, err := os.Stat(m.pidPath()); err == nil {
-		return errors.New("it is running")
+	// What crashed or powered itself off may have left processes that hold
+	// its disks.
+	if err := m.kill(ctx); err != nil {
+		return err
 	}
 	cmd, err := m.booter.command(m)
 	if err != nil {

@@ -30,18 +30,23 @@ const insideKey = "MALLEE_LAB_INSIDE"
 // with it, even when it is killed. Signals are passed on; a Ctrl-C at the
 // terminal reaches the inside twice.
 func Enter() error {
-	if inside() {
+	switch {
+	case inside() && os.Getpid() == 1:
 		return setUpNamespaces()
-	}
-	if os.Geteuid() != 0 {
+	case inside():
+		return errors.New("cannot start a lab inside of a lab")
+	case os.Geteuid() != 0:
 		return errors.New("the lab needs root: it makes namespaces, taps and bridges")
 	}
-	lock, err := acquireLock(os.Stderr)
+	lock, err := acquireLock(labLock, os.Stderr)
 	if err != nil {
 		return err
 	}
 	// There is no network inside, so what needs it is done here.
-	if _, err := RootFS(context.Background(), os.Stderr); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
+	_, err = RootFS(ctx, os.Stderr)
+	stop()
+	if err != nil {
 		return err
 	}
 	code, err := reexecute(lock)

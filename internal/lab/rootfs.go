@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const suite = "bookworm"
@@ -44,6 +46,14 @@ func RootFS(ctx context.Context, progress io.Writer) (string, error) {
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
+	lock, err := acquireLock(buildLock, progress)
+	if err != nil {
+		return "", err
+	}
+	defer lock.Close()
+	if _, err := os.Stat(dir); err == nil {
+		return dir, nil // built while we waited
+	}
 	fmt.Fprintln(progress, "lab: building the lab's root file system, about a minute")
 	if err := buildRootFS(ctx, dir, version); err != nil {
 		return "", fmt.Errorf("cannot build the lab's root file system: %w", err)
@@ -62,17 +72,23 @@ func buildRootFS(ctx context.Context, dir, version string) error {
 	if err != nil {
 		return err
 	}
-	building, err := os.MkdirTemp(filepath.Dir(dir), "building-")
-	if err != nil {
+	building := filepath.Join(filepath.Dir(dir), "building")
+	if err := os.RemoveAll(building); err != nil { // of one that was killed
 		return err
 	}
 	defer os.RemoveAll(building)
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	defer cancel()
 	root := filepath.Join(building, "root")
+	if err := os.Mkdir(building, 0o755); err != nil {
+		return err
+	}
 	var output bytes.Buffer
 	cmd := exec.CommandContext(ctx, mmdebstrap, "--variant=minbase", "--include="+strings.Join(packages, ","), suite, root)
 	cmd.Stdout, cmd.Stderr = &output, &output
+	// Killed outright, it would leave its mounts behind.
+	cmd.Cancel = func() error { return cmd.Process.Signal(unix.SIGTERM) }
+	cmd.WaitDelay = 20 * time.Second
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("mmdebstrap: %w\n%s", err, &output)
 	}

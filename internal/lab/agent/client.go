@@ -70,10 +70,10 @@ func (c Client) do(ctx context.Context, req request, stdin io.Reader, stdout, st
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 5 * time.Second, Count: 5},
 	}
 	conn, err := dialer.DialContext(ctx, "tcp", c.Address)
-	if ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
 	if err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
 		return reply{}, err
 	}
 	defer conn.Close()
