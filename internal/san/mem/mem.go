@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package mem is a SAN in memory, for tests of what stands on a SAN. It keeps
+// every rule of san.SAN except that nobody can log in to it.
+package mem
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/mallee-io/mallee"
+	"github.com/mallee-io/mallee/internal/san"
+)
+
+// maxLUN is the highest LUN that SAN gives.
+const maxLUN = 255
+
+// SAN is a SAN in memory. It is safe for concurrent use.
+type SAN struct {
+	info san.Info
+
+	mu      sync.Mutex
+	volumes map[mallee.VolumeID]san.Volume
+	exports map[exportKey]uint16
+	last    map[mallee.IQN]uint16 // LUN given last
+}
+
+type exportKey struct {
+	volume    mallee.VolumeID
+	initiator mallee.IQN
+}
+
+var _ san.SAN = (*SAN)(nil)
+
+// New returns an empty SAN. Its PoolFreeBytes is reduced by the whole size of
+// each volume.
+func New(info san.Info) *SAN {
+	return &SAN{
+		info:    info,
+		volumes: map[mallee.VolumeID]san.Volume{},
+		exports: map[exportKey]uint16{},
+		last:    map[mallee.IQN]uint16{},
+	}
+}
+
+// Info implements san.SAN.
+func (s *SAN) Info(ctx context.Context) (san.Info, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	info := s.info
+	info.Portals = slices.Clone(info.Portals)
+	for _, v := range s.volumes {
+		info.PoolFreeBytes -= min(info.PoolFreeBytes, v.SizeBytes)
+	}
+	return info, gone(ctx, "ask", s.info.Name)
+}
+
+// CreateVolume implements san.SAN.
+func (s *SAN) CreateVolume(ctx context.Context, id mallee.VolumeID, sizeBytes uint64) (san.Volume, error) {
+	if err := gone(ctx, "create", string(id)); err != nil {
+		return san.Volume{}, err
+	}
+	if !id.Valid() || sizeBytes == 0 || sizeBytes%mallee.GiB != 0 {
+		return san.Volume{}, fail("create", mallee.Invalid, string(id), "the id or the size is not allowed")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if v, there := s.volumes[id]; there {
+		if v.SizeBytes != sizeBytes {
+			return san.Volume{}, fail("create", mallee.Mismatch, string(id), "it exists with another size")
+		}
+		return v, nil
+	}
+	if sizeBytes > s.info.PoolSizeBytes {
+		return san.Volume{}, fail("create", mallee.Exhausted, string(id), "it is larger than the pool")
+	}
+	v := san.Volume{ID: id, SizeBytes: sizeBytes, WWID: wwid(id)}
+	s.volumes[id] = v
+	return v, nil
+}
+
+// DeleteVolume implements san.SAN.
+func (s *SAN) DeleteVolume(ctx context.Context, id mallee.VolumeID) error {
+	if err := gone(ctx, "delete", string(id)); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key := range s.exports {
+		if key.volume == id {
+			return fail("delete", mallee.InUse, string(id), "it is exported")
+		}
+	}
+	delete(s.volumes, id)
+	return nil
+}
+
+// Volumes implements san.SAN.
+func (s *SAN) Volumes(ctx context.Context) ([]san.Volume, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := slices.SortedFunc(maps.Values(s.volumes), func(a, b san.Volume) int { return cmp.Compare(a.ID, b.ID) })
+	return all, gone(ctx, "list volumes of", s.info.Name)
+}
+
+// Export implements san.SAN.
+func (s *SAN) Export(ctx context.Context, id mallee.VolumeID, initiator mallee.IQN) (mallee.Export, error) {
+	if err := gone(ctx, "export", string(id)); err != nil {
+		return mallee.Export{}, err
+	}
+	if !id.Valid() || !initiator.Valid() {
+		return mallee.Export{}, fail("export", mallee.Invalid, string(id), "the id or the initiator is not allowed")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, there := s.volumes[id]; !there {
+		return mallee.Export{}, fail("export", mallee.NotFound, string(id), "there is no such volume")
+	}
+	key := exportKey{id, initiator}
+	if s.exports[key] == 0 {
+		lun := s.freeLUN(initiator)
+		if lun == 0 {
+			return mallee.Export{}, fail("export", mallee.Exhausted, string(id), "the initiator has no LUN left")
+		}
+		s.exports[key], s.last[initiator] = lun, lun
+	}
+	return s.export(key), nil
+}
+
+// Unexport implements san.SAN.
+func (s *SAN) Unexport(ctx context.Context, id mallee.VolumeID, initiator mallee.IQN) error {
+	if err := gone(ctx, "unexport", string(id)); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.exports, exportKey{id, initiator})
+	return nil
+}
+
+// Exports implements san.SAN.
+func (s *SAN) Exports(ctx context.Context) ([]san.Export, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []san.Export
+	for key := range s.exports {
+		all = append(all, san.Export{VolumeID: key.volume, Initiator: key.initiator, Export: s.export(key)})
+	}
+	slices.SortFunc(all, func(a, b san.Export) int {
+		return cmp.Or(cmp.Compare(a.VolumeID, b.VolumeID), cmp.Compare(a.Initiator, b.Initiator))
+	})
+	return all, gone(ctx, "list exports of", s.info.Name)
+}
+
+func (s *SAN) export(key exportKey) mallee.Export {
+	return mallee.Export{
+		Target: s.info.Target, LUN: s.exports[key], WWID: wwid(key.volume), Portals: slices.Clone(s.info.Portals),
+	}
+}
+
+// freeLUN returns the next LUN after the one given last that is free, or 0.
+func (s *SAN) freeLUN(initiator mallee.IQN) uint16 {
+	used := map[uint16]bool{}
+	for key, lun := range s.exports {
+		used[lun] = used[lun] || key.initiator == initiator
+	}
+	for i := range uint16(maxLUN) {
+		if lun := (s.last[initiator]+i)%maxLUN + 1; !used[lun] {
+			return lun
+		}
+	}
+	return 0
+}
+
+func wwid(id mallee.VolumeID) mallee.WWID {
+	return mallee.WWID(fmt.Sprintf("36%031s", strings.TrimPrefix(string(id), "vol-")))
+}
+
+func gone(ctx context.Context, op, id string) error {
+	if err := ctx.Err(); err != nil {
+		return &mallee.Error{Op: op, Kind: mallee.Unavailable, ID: id, Err: err}
+	}
+	return nil
+}
+
+func fail(op string, kind mallee.Kind, id, why string) error {
+	return &mallee.Error{Op: op, Kind: kind, ID: id, Err: errors.New(why)}
+}

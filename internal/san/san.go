@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package san is what a storage controller needs of a SAN.
+//
+// A SAN keeps volumes in a pool and exports them. An export offers one volume to
+// one initiator, under a LUN of a target, through every portal of that target;
+// a volume can have exports to several initiators at once, as a migration needs.
+//
+// Every driver must pass santest.Run.
+package san
+
+import (
+	"context"
+
+	"github.com/mallee-io/mallee"
+)
+
+// SAN is one SAN, or one storage processor of it. All methods MUST be idempotent
+// and safe for concurrent use, and MUST return when their context ends, though
+// what they began MAY go on. Errors MUST be *mallee.Error; each method says which
+// kinds tell what, and any method MAY return mallee.Unavailable, which means that
+// the same call may succeed later, and that it is not known whether this one did.
+type SAN interface {
+	// Info tells the pool, the target and its portals.
+	Info(ctx context.Context) (Info, error)
+
+	// CreateVolume makes a volume of sizeBytes, a positive multiple of
+	// mallee.GiB. The volume MUST read as zeros, and MAY take room only for what
+	// is written to it. A volume of that id and size MUST be success; one of that
+	// id and another size MUST be Mismatch and stay as it is. A size that the pool
+	// can never hold MUST be Exhausted, any other wrong size or id Invalid.
+	// The WWID MUST be unique and MUST stay the same for the volume's life.
+	CreateVolume(ctx context.Context, id mallee.VolumeID, sizeBytes uint64) (Volume, error)
+
+	// DeleteVolume removes a volume. One that is not there MUST be success; one
+	// with an export MUST be InUse and stay as it is.
+	DeleteVolume(ctx context.Context, id mallee.VolumeID) error
+
+	// Volumes lists the volumes that CreateVolume made, and no others that the
+	// SAN may keep for other users, sorted by id.
+	Volumes(ctx context.Context) ([]Volume, error)
+
+	// Export offers a volume to initiator and MUST NOT offer it to any other. The
+	// LUN MUST be above 0, MUST be no other export's of that initiator, and MUST
+	// stay the same for as long as the export exists, also when the SAN restarts.
+	// After Unexport a LUN SHOULD be given again as late as possible: an initiator
+	// that has not dropped the old device would take the new volume for it. A
+	// volume that is not there MUST be NotFound.
+	Export(ctx context.Context, id mallee.VolumeID, initiator mallee.IQN) (mallee.Export, error)
+
+	// Unexport takes the offer back. When it returns nil, no write of that
+	// initiator can reach the volume any more, also none that was in flight.
+	// Exports to other initiators MUST NOT notice. No such export, and no such
+	// volume, MUST be success.
+	Unexport(ctx context.Context, id mallee.VolumeID, initiator mallee.IQN) error
+
+	// Exports lists all exports, sorted by volume and initiator.
+	Exports(ctx context.Context) ([]Export, error)
+}
+
+// Info tells what a SAN is and how full it is.
+type Info struct {
+	Name          string
+	Target        mallee.IQN
+	Portals       []string // "address:port"
+	PoolSizeBytes uint64
+	PoolFreeBytes uint64
+}
+
+// Volume is a volume as the SAN keeps it.
+type Volume struct {
+	ID        mallee.VolumeID
+	SizeBytes uint64
+	WWID      mallee.WWID
+}
+
+// Export is one volume offered to one initiator.
+type Export struct {
+	VolumeID  mallee.VolumeID
+	Initiator mallee.IQN
+	mallee.Export
+}

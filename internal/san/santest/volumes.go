@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package santest
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/mallee-io/mallee"
+	"github.com/mallee-io/mallee/internal/san"
+)
+
+func testInfo(t *testing.T, s suite) {
+	info, err := s.Info(t.Context())
+	must(t, err)
+	if info.Name == "" || !info.Target.Valid() || info.PoolSizeBytes == 0 || info.PoolFreeBytes > info.PoolSizeBytes {
+		t.Errorf("info does not make sense: %+v", info)
+	}
+	if len(info.Portals) == 0 {
+		t.Error("no portals")
+	}
+	for _, p := range info.Portals {
+		if _, err := netip.ParseAddrPort(p); err != nil {
+			t.Errorf("portal: %v", err)
+		}
+	}
+}
+
+func testCreate(t *testing.T, s suite) {
+	v := s.volume(t)
+	if v.SizeBytes != mallee.GiB || !v.WWID.Valid() {
+		t.Errorf("volume does not make sense: %+v", v)
+	}
+	again, err := s.CreateVolume(t.Context(), v.ID, v.SizeBytes)
+	must(t, err)
+	equal(t, "the same call again", v, again)
+	equal(t, "listed volumes", []san.Volume{v}, s.volumes(t, v.ID))
+	if other := s.volume(t); other.WWID == v.WWID {
+		t.Errorf("%s and %s have one WWID", v.ID, other.ID)
+	}
+}
+
+func testCreateRefuses(t *testing.T, s suite) {
+	v := s.volume(t)
+	_, err := s.CreateVolume(t.Context(), v.ID, 2*mallee.GiB)
+	refused(t, "another size", err, mallee.Mismatch)
+	equal(t, "volume after another size was refused", []san.Volume{v}, s.volumes(t, v.ID))
+
+	info, err := s.Info(t.Context())
+	must(t, err)
+	tooLarge := (info.PoolSizeBytes/mallee.GiB + 1) * mallee.GiB
+	id := mallee.NewVolumeID()
+	_, err = s.CreateVolume(t.Context(), id, tooLarge)
+	refused(t, "a size beyond the pool's", err, mallee.Exhausted)
+	for _, size := range []uint64{0, 1, mallee.GiB + 512} {
+		_, err = s.CreateVolume(t.Context(), id, size)
+		refused(t, "an odd size", err, mallee.Invalid)
+	}
+	equal(t, "volumes after refusals", 0, len(s.volumes(t, id)))
+	for _, bad := range []mallee.VolumeID{"", "vol-", "vol-XYZ", "../vol-1a2b3c4d", "-vol-1a2b3c4d"} {
+		_, err = s.CreateVolume(t.Context(), bad, mallee.GiB)
+		refused(t, "id "+string(bad), err, mallee.Invalid)
+	}
+}
+
+func testDelete(t *testing.T, s suite) {
+	v := s.volume(t)
+	s.export(t, v.ID, initiatorA)
+	refused(t, "deletion of an exported volume", s.DeleteVolume(t.Context(), v.ID), mallee.InUse)
+	equal(t, "volumes after the refusal", 1, len(s.volumes(t, v.ID)))
+	must(t, s.Unexport(t.Context(), v.ID, initiatorA))
+	must(t, s.DeleteVolume(t.Context(), v.ID))
+	equal(t, "volumes after deletion", 0, len(s.volumes(t, v.ID)))
+	must(t, s.DeleteVolume(t.Context(), v.ID))
+}
