@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/mallee-io/mallee"
+	"github.com/spf13/cobra"
+)
+
+func (t *tool) propertyList() *cobra.Command {
+	return &cobra.Command{
+		Use:     "list [PREFIX]...",
+		Short:   "List properties, all or those whose names begin so",
+		Example: "  mallee property list\n  mallee property list PARTI00.storage",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			list, err := t.properties(cmd.Context(), args)
+			if err != nil {
+				return err
+			}
+			return t.print(convert(list, recordProperty), func() string {
+				return table([]string{"PROPERTY", "VALUE", "DESCRIPTION"}, convert(list, func(p mallee.Property) []string {
+					return []string{p.Name, p.Value, p.Description}
+				}))
+			})
+		},
+	}
+}
+
+func (t *tool) propertyGet() *cobra.Command {
+	return &cobra.Command{
+		Use:     "get NAME",
+		Short:   "Print the value of a property",
+		Example: "  mallee property get PARTI00.storage.ncpaths",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			list, err := t.properties(cmd.Context(), args)
+			if err != nil {
+				return err
+			}
+			for _, p := range list {
+				if p.Name == args[0] {
+					return t.print(recordProperty(p), func() string { return p.Value + "\n" })
+				}
+			}
+			return &mallee.Error{
+				Op: "get", Kind: mallee.NotFound, ID: args[0],
+				Err: errors.New("there is no property of that name"), Hint: hint(mallee.NotFound, args[0]),
+			}
+		},
+	}
+}
+
+func (t *tool) properties(ctx context.Context, prefixes []string) ([]mallee.Property, error) {
+	c, err := t.connect()
+	if err != nil {
+		return nil, err
+	}
+	list, err := call(ctx, func(ctx context.Context) ([]mallee.Property, error) { return c.Properties(ctx, prefixes...) })
+	if err != nil {
+		return nil, failure("list properties", "", err)
+	}
+	return list, nil
+}
+
+func (t *tool) propertySet() *cobra.Command {
+	return &cobra.Command{
+		Use:   "set NAME VALUE",
+		Short: "Set a property",
+		Long: `Set a property. A change of paths reaches attached volumes at once: they gain and
+lose paths while they are used.`,
+		Example: "  mallee property set PARTI00.storage.ncpaths 10.107.1.200,10.108.1.200",
+		Args:    cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return t.change(cmd.Context(), "set", args[0], func(ctx context.Context, c cloud) (mallee.PropertyChange, error) {
+				return c.SetProperty(ctx, args[0], args[1])
+			})
+		},
+	}
+}
+
+func (t *tool) propertyReset() *cobra.Command {
+	return &cobra.Command{
+		Use:     "reset NAME",
+		Short:   "Set a property to its default",
+		Example: "  mallee property reset PARTI00.storage.ncpaths",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return t.change(cmd.Context(), "reset", args[0], func(ctx context.Context, c cloud) (mallee.PropertyChange, error) {
+				return c.ResetProperty(ctx, args[0])
+			})
+		},
+	}
+}
+
+// change changes the property name by f and prints what became of it.
+func (t *tool) change(ctx context.Context, op, name string, f func(context.Context, cloud) (mallee.PropertyChange, error)) error {
+	c, err := t.connect()
+	if err != nil {
+		return err
+	}
+	change, err := call(ctx, func(ctx context.Context) (mallee.PropertyChange, error) { return f(ctx, c) })
+	if err != nil {
+		return failure(op, name, err)
+	}
+	return t.print(recordPropertyChange(change), func() string {
+		return fmt.Sprintf("%s: %q was %q\n", change.Name, change.Value, change.OldValue)
+	})
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"time"
+
+	"github.com/mallee-io/mallee"
+)
+
+// The records of --output json. Scripts rely on the names: they are added to,
+// not changed. Where a record has the fields of its noun, the conversion keeps
+// the compiler watching over it.
+
+type volumeRecord struct {
+	ID         mallee.VolumeID    `json:"id"`
+	Partition  string             `json:"partition"`
+	SizeGiB    int                `json:"size_gib"`
+	State      mallee.VolumeState `json:"state"`
+	WWID       mallee.WWID        `json:"wwid,omitempty"`
+	Created    time.Time          `json:"created"`
+	Message    string             `json:"message,omitempty"`
+	Attachment *attachmentRecord  `json:"attachment,omitempty"`
+}
+
+type attachmentRecord struct {
+	VolumeID   mallee.VolumeID        `json:"volume_id"`
+	InstanceID mallee.InstanceID      `json:"instance_id"`
+	Device     string                 `json:"device"`
+	HostDevice string                 `json:"host_device,omitempty"`
+	State      mallee.AttachmentState `json:"state"`
+	Generation uint64                 `json:"generation"`
+	Since      time.Time              `json:"since"`
+	Message    string                 `json:"message,omitempty"`
+}
+
+type pathRecord struct {
+	VolumeID   mallee.VolumeID   `json:"volume_id"`
+	InstanceID mallee.InstanceID `json:"instance_id"`
+	Interface  string            `json:"interface,omitempty"`
+	Portal     string            `json:"portal"`
+	State      mallee.PathState  `json:"state"`
+	BlockDev   string            `json:"block_dev,omitempty"`
+	Reason     string            `json:"reason,omitempty"`
+}
+
+type nodeRecord struct {
+	InstanceID mallee.InstanceID `json:"instance_id"`
+	Name       string            `json:"name"`
+	Partition  string            `json:"partition"`
+	Initiator  mallee.IQN        `json:"initiator"`
+	Live       bool              `json:"live"`
+	Seen       time.Time         `json:"seen"`
+}
+
+type propertyRecord struct {
+	Name        string `json:"name"`
+	Value       string `json:"value"`
+	Default     string `json:"default"`
+	Description string `json:"description"`
+	ReadOnly    bool   `json:"read_only"`
+}
+
+type changeRecord struct {
+	Name     string `json:"name"`
+	Value    string `json:"value"`
+	OldValue string `json:"old_value"`
+}
+
+func recordVolume(v mallee.Volume) volumeRecord {
+	record := volumeRecord{
+		ID:        v.ID,
+		Partition: v.Partition,
+		SizeGiB:   v.SizeGiB,
+		State:     v.State,
+		WWID:      v.WWID,
+		Created:   v.Created,
+		Message:   v.Message,
+	}
+	if v.Attachment != nil {
+		a := recordAttachment(*v.Attachment)
+		record.Attachment = &a
+	}
+	return record
+}
+
+func recordAttachment(a mallee.Attachment) attachmentRecord     { return attachmentRecord(a) }
+func recordPath(p mallee.Path) pathRecord                       { return pathRecord(p) }
+func recordNode(n mallee.Node) nodeRecord                       { return nodeRecord(n) }
+func recordProperty(p mallee.Property) propertyRecord           { return propertyRecord(p) }
+func recordPropertyChange(c mallee.PropertyChange) changeRecord { return changeRecord(c) }
