@@ -28,11 +28,11 @@ var mayImport = map[string][]string{
 	".":                  {},
 	"client":             {".", "github.com/aws/aws-sdk-go-v2"},
 	"cmd/mallee":         {".", "client", "github.com/spf13"},
-	"connector":          {"internal/block", "internal/command", "internal/dm", "internal/host", "internal/multipath", "internal/openiscsi", "internal/pathwatch", "golang.org/x/sync", "golang.org/x/sys"},
+	"connector":          {"internal/block", "internal/command", "internal/dm", "internal/multipath", "internal/openiscsi", "internal/pathwatch", "golang.org/x/sync", "golang.org/x/sys"},
 	"internal/block":     {"internal/command", "golang.org/x/sys"},
 	"internal/command":   {},
 	"internal/dm":        {"internal/command", "golang.org/x/sys"},
-	"internal/host":      {"internal/command", "golang.org/x/sys"},
+	"internal/host":      {"internal/command", "internal/multipath", "internal/openiscsi", "golang.org/x/sys"},
 	"internal/lio":       {".", "internal/command", "golang.org/x/sys"},
 	"internal/lvm":       {".", "internal/command", "golang.org/x/sys"},
 	"internal/multipath": {"internal/command", "golang.org/x/sys"},
@@ -57,7 +57,7 @@ var importers = map[string]struct {
 	"cmd":           {nil, "a command is nobody's library"},
 	"test":          {[]string{"test"}, "scenarios are no part of the product"},
 	"connector":     {[]string{"connector", "internal/nc", "internal/sc", "cmd/malleed", "test"}, "the parts that touch devices are the NC and the SC"},
-	"internal/host": {[]string{"connector", "internal/host", "internal/nc", "internal/sc", "internal/sp", "cmd/malleed", "test"}, "it changes the machine it runs on"},
+	"internal/host": {[]string{"internal/host", "internal/nc", "internal/sc", "internal/sp", "cmd/malleed", "test"}, "it changes the machine it runs on"},
 }
 
 // maxSize is the longest a file written by hand may be: beyond it, it says more than one thing.
