@@ -90,7 +90,7 @@ demo: require-root build ## a volume over four paths, cut and healed while it is
 .PHONY: lab
 lab: require-root build ## the lab's machines, left up until Ctrl-C; needs root
 	tools/debian-packages $(lab_packages)
-	build/mallee-lab up
+	build/mallee-lab up --binary build/mallee --binary build/malleed
 
 .PHONY: require-root
 require-root:

@@ -7,8 +7,9 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/mallee-io/mallee"
 	"github.com/spf13/cobra"
+
+	"github.com/mallee-io/mallee"
 )
 
 func (t *tool) volumeAttach() *cobra.Command {

@@ -11,9 +11,10 @@ import (
 	"os"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/mallee-io/mallee"
 	"github.com/mallee-io/mallee/client"
-	"github.com/spf13/cobra"
 )
 
 // The names under which the tool is one of the original's.

@@ -8,8 +8,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/mallee-io/mallee"
 	"github.com/spf13/cobra"
+
+	"github.com/mallee-io/mallee"
 )
 
 func (t *tool) nodeList() *cobra.Command {

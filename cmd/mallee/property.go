@@ -7,8 +7,9 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/mallee-io/mallee"
 	"github.com/spf13/cobra"
+
+	"github.com/mallee-io/mallee"
 )
 
 func (t *tool) propertyList() *cobra.Command {

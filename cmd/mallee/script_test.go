@@ -13,8 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mallee-io/mallee/client"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/mallee-io/mallee/client"
 )
 
 // script is what the commands of one script share.

@@ -8,8 +8,9 @@ import (
 	"io"
 	"path/filepath"
 
-	"github.com/mallee-io/mallee/client"
 	"github.com/spf13/cobra"
+
+	"github.com/mallee-io/mallee/client"
 )
 
 // tool is one run of the program: what it reads, where it writes, and how it

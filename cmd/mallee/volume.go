@@ -10,8 +10,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/mallee-io/mallee"
 	"github.com/spf13/cobra"
+
+	"github.com/mallee-io/mallee"
 )
 
 func (t *tool) volumeCreate() *cobra.Command {

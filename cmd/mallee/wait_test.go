@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/mallee-io/mallee"
 	"github.com/mallee-io/mallee/client"
 )
