@@ -4,7 +4,10 @@ package connector
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/mallee-io/mallee/internal/openiscsi"
 )
@@ -76,8 +79,9 @@ func (c *Connector) runLogin(ctx context.Context, p openiscsi.Portal, l *login) 
 	c.mu.Lock()
 	l.cancel()
 	l.cancel, l.err = nil, err
+	// Also after a success: the session may not show yet to whoever looks next.
 	if err == nil {
-		l.pause = 0
+		l.pause = firstRetry
 	} else {
 		l.pause = min(max(2*l.pause, firstRetry), lastRetry)
 	}
@@ -98,26 +102,39 @@ func (c *Connector) release(ctx context.Context, target string) error {
 	if err != nil {
 		return err
 	}
+	g, gctx := errgroup.WithContext(ctx)
 	for _, s := range sessions {
-		if s.Portal.Target != target {
-			continue
+		if s.Portal.Target == target {
+			g.Go(func() error { return c.logout(gctx, s) })
 		}
-		disks, err := c.devices.SessionDisks(s.ID)
-		if err != nil {
-			return err
-		}
-		if len(disks) > 0 {
-			c.log.WarnContext(ctx, "session stays: it carries a disk that no volume accounts for",
-				"path", s.Portal.String(), "disk", disks[0].Name)
-			return nil
-		}
-		if err := c.initiator.Logout(ctx, s); err != nil {
-			return err
-		}
-		c.log.InfoContext(ctx, "logged out", "path", s.Portal.String(), "target", target,
-			"session", s.ID, "proof", "ours by its iface, no disk, no volume needs the target")
+	}
+	if err := g.Wait(); errors.Is(err, errCarriesDisk) {
+		return nil
+	} else if err != nil {
+		return err
 	}
 	return c.initiator.RemoveRecords(ctx, target)
+}
+
+var errCarriesDisk = errors.New("the session carries a disk")
+
+// logout ends a session that carries no disk.
+func (c *Connector) logout(ctx context.Context, s openiscsi.Session) error {
+	disks, err := c.devices.SessionDisks(s.ID)
+	if err != nil {
+		return err
+	}
+	if len(disks) > 0 {
+		c.log.WarnContext(ctx, "session stays: it carries a disk that no volume accounts for",
+			"path", s.Portal.String(), "disk", disks[0].Name)
+		return errCarriesDisk
+	}
+	if err := c.initiator.Logout(ctx, s); err != nil {
+		return err
+	}
+	c.log.InfoContext(ctx, "logged out", "path", s.Portal.String(), "target", s.Portal.Target,
+		"session", s.ID, "proof", "ours by its iface, no disk, no volume needs the target")
+	return nil
 }
 
 // leave marks target as being left and ends logins to it that still run; false

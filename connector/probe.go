@@ -102,7 +102,7 @@ func (c *Connector) look(ctx context.Context, v Volume, s openiscsi.Session) (di
 	disk, found, err := c.findDisk(v, s)
 	if err == nil && !found {
 		if err = c.devices.ScanLUN(s.Host, uint64(v.LUN)); err == nil {
-			disk, found, err = c.findDisk(v, s)
+			disk, found, err = c.awaitDisk(ctx, v, s)
 		}
 	}
 	if err != nil {
@@ -130,6 +130,26 @@ func (c *Connector) look(ctx context.Context, v Volume, s openiscsi.Session) (di
 		c.log.WarnContext(ctx, "partitions stay visible", "disk", disk.Name, "error", err)
 	}
 	return disk, false, nil
+}
+
+// awaitDisk waits for the disk of a LUN that was just scanned: the kernel makes
+// the SCSI device at once and its disk a moment later (drivers/scsi/sd.c probes
+// asynchronously).
+func (c *Connector) awaitDisk(ctx context.Context, v Volume, s openiscsi.Session) (block.Disk, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, lunRetry)
+	defer cancel()
+	for {
+		changed := c.Changed()
+		disk, found, err := c.findDisk(v, s)
+		if found || err != nil {
+			return disk, found, err
+		}
+		select {
+		case <-ctx.Done():
+			return disk, false, nil
+		case <-changed:
+		}
+	}
 }
 
 func (c *Connector) findDisk(v Volume, s openiscsi.Session) (block.Disk, bool, error) {
