@@ -23,9 +23,9 @@ const poolShare = "95%FREE"
 func (p *Pool) Ensure(ctx context.Context) error {
 	r, err := p.report(ctx)
 	if errors.Is(err, errNoPool) {
-		if _, err := p.run.Run(ctx, "lvcreate", "--yes", "--type", "thin-pool", "--zero", "y",
+		if err := p.change(ctx, "lvcreate", "--yes", "--type", "thin-pool", "--zero", "y",
 			"--extents", poolShare, "--name", p.name, p.group); err != nil {
-			return fmt.Errorf("cannot create pool %s/%s: %w", p.group, p.name, classify(err))
+			return fmt.Errorf("cannot create pool %s/%s: %w", p.group, p.name, err)
 		}
 		r, err = p.report(ctx)
 	}
@@ -33,25 +33,25 @@ func (p *Pool) Ensure(ctx context.Context) error {
 		return err
 	}
 	// lvm refuses to set what is set already.
-	if !r.pool.zero {
-		if err := p.change(ctx, "--zero", "y"); err != nil {
+	if !r.zero {
+		if err := p.set(ctx, "--zero", "y"); err != nil {
 			return err
 		}
 	}
-	if !r.pool.errorWhenFull {
-		if err := p.change(ctx, "--errorwhenfull", "y"); err != nil {
+	if !r.errorWhenFull {
+		if err := p.set(ctx, "--errorwhenfull", "y"); err != nil {
 			return err
 		}
 	}
-	if r.pool.active {
+	if r.active {
 		return nil
 	}
-	return p.change(ctx, "--activate", "y")
+	return p.set(ctx, "--activate", "y")
 }
 
-func (p *Pool) change(ctx context.Context, option, value string) error {
-	if _, err := p.run.Run(ctx, "lvchange", "--yes", option, value, p.group+"/"+p.name); err != nil {
-		return fmt.Errorf("cannot set %s of pool %s/%s: %w", option, p.group, p.name, classify(err))
+func (p *Pool) set(ctx context.Context, option, value string) error {
+	if err := p.change(ctx, "lvchange", "--yes", option, value, p.group+"/"+p.name); err != nil {
+		return fmt.Errorf("cannot set %s of pool %s/%s: %w", option, p.group, p.name, err)
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/mallee-io/mallee/internal/command"
 )
@@ -70,33 +71,23 @@ type Volume struct {
 	Active bool
 }
 
-// Usage is how full a pool is. FreeBytes is exact to a ten-thousandth of the
-// size, which is as precisely as lvm tells it.
-type Usage struct {
+// Contents is what a pool holds and how full it is. FreeBytes is exact to a
+// ten-thousandth of the size, which is as precisely as lvm tells it.
+type Contents struct {
 	SizeBytes uint64
 	FreeBytes uint64
+	Volumes   []Volume // ours, sorted by name
 }
 
 // Device returns the path of the device of the volume called name, there while
 // it is active.
 func (p *Pool) Device(name string) string { return "/dev/" + p.group + "/" + name }
 
-// Usage returns how full the pool is. The pool must be active: Ensure sees to it.
-func (p *Pool) Usage(ctx context.Context) (Usage, error) {
+// Contents returns what the pool holds. FreeBytes is 0 while the pool is
+// inactive: Ensure sees to it that it is not.
+func (p *Pool) Contents(ctx context.Context) (Contents, error) {
 	r, err := p.report(ctx)
-	if err != nil {
-		return Usage{}, err
-	}
-	return r.pool.usage, nil
-}
-
-// Volumes returns our volumes in the pool, sorted by name.
-func (p *Pool) Volumes(ctx context.Context) ([]Volume, error) {
-	r, err := p.report(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return r.volumes, nil
+	return r.contents, err
 }
 
 // Create makes an active volume of size bytes that reads as zeros. lvm rounds
@@ -110,11 +101,11 @@ func (p *Pool) Create(ctx context.Context, name string, size uint64) error {
 	}
 	// A new thin volume has no blocks, so that there is no signature to wipe, and
 	// looking for one would only cost time.
-	_, err := p.run.Run(ctx, "lvcreate", "--yes", "--type", "thin", "--thinpool", p.name,
+	err := p.change(ctx, "lvcreate", "--yes", "--type", "thin", "--thinpool", p.name,
 		"--virtualsize", strconv.FormatUint(size, 10)+"b", "--name", name, "--addtag", tag,
 		"--setactivationskip", "y", "--ignoreactivationskip", "--wipesignatures", "n", p.group)
 	if err != nil {
-		return fmt.Errorf("cannot create volume %s: %w", name, classify(err))
+		return fmt.Errorf("cannot create volume %s: %w", name, err)
 	}
 	return nil
 }
@@ -125,8 +116,8 @@ func (p *Pool) Remove(ctx context.Context, name string) error {
 	if !ValidName(name) {
 		return fmt.Errorf("cannot remove volume %q: the name is not allowed", name)
 	}
-	if _, err := p.run.Run(ctx, "lvremove", "--yes", p.group+"/"+name); err != nil {
-		return fmt.Errorf("cannot remove volume %s: %w", name, classify(err))
+	if err := p.change(ctx, "lvremove", "--yes", p.group+"/"+name); err != nil {
+		return fmt.Errorf("cannot remove volume %s: %w", name, err)
 	}
 	return nil
 }
@@ -143,8 +134,18 @@ func (p *Pool) Activate(ctx context.Context, names ...string) error {
 		}
 		args = append(args, p.group+"/"+name)
 	}
-	if _, err := p.run.Run(ctx, "lvchange", args...); err != nil {
-		return fmt.Errorf("cannot activate volumes of %s: %w", p.group, classify(err))
+	if err := p.change(ctx, "lvchange", args...); err != nil {
+		return fmt.Errorf("cannot activate volumes of %s: %w", p.group, err)
+	}
+	return nil
+}
+
+// change runs a tool that changes the volume group, to its end: a caller that
+// goes away must not have it killed between the kernel's and lvm's record of
+// what is in the pool. The Runner's own timeout bounds it.
+func (p *Pool) change(ctx context.Context, tool string, args ...string) error {
+	if _, err := p.run.Run(context.WithoutCancel(ctx), tool, args...); err != nil {
+		return classify(err)
 	}
 	return nil
 }
@@ -159,6 +160,6 @@ func (p *Pool) report(ctx context.Context) (report, error) {
 	if err != nil {
 		return report{}, fmt.Errorf("cannot list volume group %s: %w", p.group, err)
 	}
-	slices.SortFunc(r.volumes, byName)
+	slices.SortFunc(r.contents.Volumes, func(a, b Volume) int { return strings.Compare(a.Name, b.Name) })
 	return r, nil
 }

@@ -46,18 +46,21 @@ func captured(t testing.TB, name string) string {
 	return string(b)
 }
 
-func TestVolumesListsOursOnly(t *testing.T) {
+func TestContentsListsOursOnly(t *testing.T) {
 	// The captured group has an admin's thin volume in the same pool, and a linear volume.
 	for name, active := range map[string]bool{"lvs_active.json": true, "lvs_inactive.json": false} {
 		t.Run(name, func(t *testing.T) {
 			p, _ := lvmSaying(t, captured(t, name), "", "0")
-			got, err := p.Volumes(t.Context())
+			got, err := p.Contents(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := []Volume{
+			want := Contents{SizeBytes: 2025848832, Volumes: []Volume{
 				{Name: "vol-0123456789abcdef0", SizeBytes: 1 << 30, Active: active},
 				{Name: "vol-1a2b3c4d", SizeBytes: 1 << 30, Active: active},
+			}}
+			if active { // An inactive pool does not tell how full it is.
+				want.FreeBytes = 1711234509 // 15.53 % used
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)
@@ -143,8 +146,8 @@ func FuzzParseReport(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, out []byte) {
 		r, err := parseReport(out, "pool")
-		if err == nil && r.pool.usage.FreeBytes > r.pool.usage.SizeBytes {
-			t.Errorf("%d bytes free of %d", r.pool.usage.FreeBytes, r.pool.usage.SizeBytes)
+		if err == nil && r.contents.FreeBytes > r.contents.SizeBytes {
+			t.Errorf("%d bytes free of %d", r.contents.FreeBytes, r.contents.SizeBytes)
 		}
 	})
 }

@@ -32,11 +32,8 @@ type logicalVolume struct {
 
 // report is what one run of lvs tells of a pool.
 type report struct {
-	pool struct {
-		usage                       Usage
-		active, zero, errorWhenFull bool
-	}
-	volumes []Volume
+	contents                    Contents
+	active, zero, errorWhenFull bool
 }
 
 // errNoPool says that the volume group is there and the pool is not.
@@ -62,16 +59,18 @@ func parseReport(out []byte, pool string) (report, error) {
 				return report{}, fmt.Errorf("%s is a %s volume, not a thin pool", pool, lv.Segment)
 			case lv.Name == pool:
 				found = true
-				usage, err := lv.usage()
+				free, err := lv.free()
 				if err != nil {
 					return report{}, err
 				}
-				r.pool.usage = usage
-				r.pool.active = lv.Active == "active"
-				r.pool.zero = lv.Zero == "zero"
-				r.pool.errorWhenFull = lv.WhenFull == "error"
+				r.contents.SizeBytes, r.contents.FreeBytes = lv.Size, free
+				r.active = lv.Active == "active"
+				r.zero = lv.Zero == "zero"
+				r.errorWhenFull = lv.WhenFull == "error"
 			case lv.Pool == pool && slices.Contains(strings.Split(lv.Tags, ","), tag):
-				r.volumes = append(r.volumes, Volume{Name: lv.Name, SizeBytes: lv.Size, Active: lv.Active == "active"})
+				r.contents.Volumes = append(r.contents.Volumes, Volume{
+					Name: lv.Name, SizeBytes: lv.Size, Active: lv.Active == "active",
+				})
 			}
 		}
 	}
@@ -81,19 +80,17 @@ func parseReport(out []byte, pool string) (report, error) {
 	return r, nil
 }
 
-// usage computes what is free of a pool. An inactive pool tells no percentage;
+// free computes what is free of a pool. An inactive pool tells no percentage;
 // it counts as full, so that nothing is promised that may not be there.
-func (lv logicalVolume) usage() (Usage, error) {
-	u := Usage{SizeBytes: lv.Size}
+func (lv logicalVolume) free() (uint64, error) {
 	if lv.Data == "" {
-		return u, nil
+		return 0, nil
 	}
 	percent, err := strconv.ParseFloat(lv.Data, 64)
 	if err != nil || !(percent >= 0 && percent <= 100) {
-		return Usage{}, fmt.Errorf("the output of lvs: %q is no percentage", lv.Data)
+		return 0, fmt.Errorf("the output of lvs: %q is no percentage", lv.Data)
 	}
-	u.FreeBytes = lv.Size - min(lv.Size, uint64(float64(lv.Size)*percent/100))
-	return u, nil
+	return lv.Size - min(lv.Size, uint64(float64(lv.Size)*percent/100)), nil
 }
 
 // verdicts maps lvm's words to what is wrong. lvm exits with 5 for all of them;
@@ -121,5 +118,3 @@ func classify(err error) error {
 	}
 	return err
 }
-
-func byName(a, b Volume) int { return strings.Compare(a.Name, b.Name) }

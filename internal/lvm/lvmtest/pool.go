@@ -51,18 +51,14 @@ func (p *Pool) Active(device string) bool {
 // Ensure does nothing: the pool is there.
 func (p *Pool) Ensure(context.Context) error { return nil }
 
-// Usage returns a pool in which nothing was written.
-func (p *Pool) Usage(context.Context) (lvm.Usage, error) {
-	return lvm.Usage{SizeBytes: p.size, FreeBytes: p.size}, nil
-}
-
-// Volumes returns the volumes sorted by name.
-func (p *Pool) Volumes(context.Context) ([]lvm.Volume, error) {
+// Contents returns the volumes, in a pool in which nothing was written.
+func (p *Pool) Contents(context.Context) (lvm.Contents, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.SortedFunc(maps.Values(p.volumes), func(a, b lvm.Volume) int {
+	volumes := slices.SortedFunc(maps.Values(p.volumes), func(a, b lvm.Volume) int {
 		return strings.Compare(a.Name, b.Name)
-	}), nil
+	})
+	return lvm.Contents{SizeBytes: p.size, FreeBytes: p.size, Volumes: volumes}, nil
 }
 
 // Create makes an active volume.

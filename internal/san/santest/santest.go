@@ -133,11 +133,10 @@ func testManyAtOnce(t *testing.T, s suite) {
 		ids[i] = mallee.NewVolumeID()
 		s.removeLater(t, ids[i])
 	}
-	luns := make([][]uint16, n)
+	luns := make([][2]uint16, n)
 	errs := make([]error, 2*n)
 	var wg sync.WaitGroup
 	for i := range 2 * n { // Each volume twice, as when an answer was lost.
-		luns[i%n] = make([]uint16, 2)
 		wg.Go(func() {
 			if _, errs[i] = s.CreateVolume(t.Context(), ids[i%n], mallee.GiB); errs[i] != nil {
 				return

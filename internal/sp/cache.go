@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sp
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/mallee-io/mallee"
+)
+
+// cacheVersion is the schema that this program writes. A file of a later one is
+// refused: to guess would give initiators other LUNs than they had.
+const cacheVersion = 1
+
+// cache is the file in which exports outlive a reboot.
+type cache struct {
+	Version int           `json:"version"`
+	Exports []cacheExport `json:"exports"`
+	// LastLUNs are the LUNs given last, so that a reboot does not give them anew.
+	LastLUNs map[mallee.IQN]uint16 `json:"last_luns"`
+}
+
+type cacheExport struct {
+	VolumeID  mallee.VolumeID `json:"volume_id"`
+	Initiator mallee.IQN      `json:"initiator"`
+	LUN       uint16          `json:"lun"`
+}
+
+// loadExports reads the cache; no file is no exports.
+func loadExports(file string) (*exports, error) {
+	e := &exports{file: file, luns: map[exportKey]uint16{}, last: map[mallee.IQN]uint16{}}
+	b, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return e, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read what was exported: %w", err)
+	}
+	if err := e.parse(b); err != nil {
+		return nil, fmt.Errorf("cannot read what was exported from %s: %w", file, err)
+	}
+	return e, nil
+}
+
+func (e *exports) parse(b []byte) error {
+	var c cache
+	if err := json.Unmarshal(b, &c); err != nil {
+		return err
+	}
+	if c.Version != cacheVersion {
+		return fmt.Errorf("schema version %d is not %d, the one of this program", c.Version, cacheVersion)
+	}
+	type seat struct {
+		initiator mallee.IQN
+		lun       uint16
+	}
+	taken := map[seat]mallee.VolumeID{}
+	for _, x := range c.Exports {
+		if !x.VolumeID.Valid() || !x.Initiator.Valid() || x.LUN < 1 || x.LUN > maxLUN {
+			return fmt.Errorf("export %+v is not valid", x)
+		}
+		if other, twice := taken[seat{x.Initiator, x.LUN}]; twice {
+			return fmt.Errorf("%s and %s are both LUN %d of %s", other, x.VolumeID, x.LUN, x.Initiator)
+		}
+		taken[seat{x.Initiator, x.LUN}] = x.VolumeID
+		e.luns[exportKey{x.VolumeID, x.Initiator}] = x.LUN
+	}
+	for initiator, lun := range c.LastLUNs {
+		if !initiator.Valid() || lun > maxLUN {
+			return fmt.Errorf("LUN %d of %q is not valid", lun, initiator)
+		}
+		e.last[initiator] = lun
+	}
+	return nil
+}
+
+// save writes the cache; e.mu is held. The file is replaced as a whole, and is on
+// disk when save returns.
+func (e *exports) save() error {
+	c := cache{Version: cacheVersion, Exports: []cacheExport{}, LastLUNs: e.last}
+	for _, m := range e.sorted() {
+		c.Exports = append(c.Exports, cacheExport{VolumeID: mallee.VolumeID(m.Backstore), Initiator: m.Initiator, LUN: m.LUN})
+	}
+	b, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return err
+	}
+	// Not the umask but we decide who may read it; secrets of initiators come to
+	// stand here when there are any.
+	if err := renameio.WriteFile(e.file, append(b, '\n'), 0o600, renameio.IgnoreUmask()); err != nil {
+		return fmt.Errorf("cannot remember what is exported: %w", err)
+	}
+	return nil
+}

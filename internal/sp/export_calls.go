@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sp
+
+import (
+	"context"
+	"errors"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/mallee-io/mallee"
+	spv1 "github.com/mallee-io/mallee/api/sp/v1"
+	"github.com/mallee-io/mallee/internal/lio"
+)
+
+// ExportVolume implements the admin interface. It makes sure of the kernel's
+// state even if the export is known, so that one that could not be restored at
+// the start comes back when the storage controller asks again.
+func (s *Server) ExportVolume(ctx context.Context, r *spv1.ExportVolumeRequest) (_ *spv1.ExportVolumeResponse, err error) {
+	defer s.count("ExportVolume", &err)
+	key := exportKey{mallee.VolumeID(r.GetVolumeId()), mallee.IQN(r.GetInitiator())}
+	if err := key.check(); err != nil {
+		return nil, err
+	}
+	end, err := s.turns.take(ctx, key.volume)
+	if err != nil {
+		return nil, s.failure(ctx, key.volume, err)
+	}
+	defer end()
+
+	contents, err := s.volumes.Contents(ctx)
+	if err != nil {
+		return nil, s.failure(ctx, key.volume, err)
+	}
+	v, there := find(contents, key.volume)
+	if !there {
+		return nil, status.Error(codes.NotFound, "there is no such volume")
+	}
+	lun, isNew, err := s.exports.add(key)
+	if errors.Is(err, errNoLUN) {
+		return nil, status.Error(codes.ResourceExhausted, err.Error())
+	}
+	if err != nil {
+		return nil, s.failure(ctx, key.volume, err)
+	}
+	m := lio.Mapping{Initiator: key.initiator, LUN: lun, Backstore: v.Name}
+	if err := s.establish(ctx, v, m); err != nil {
+		return nil, s.failure(ctx, key.volume, err)
+	}
+	if isNew {
+		s.log.InfoContext(ctx, "volume exported", "volume_id", key.volume, "initiator", key.initiator, "lun", lun)
+	}
+	return &spv1.ExportVolumeResponse{Export: s.exportMessage(m)}, nil
+}
+
+// UnexportVolume implements the admin interface. It goes by what the kernel has,
+// not by what is remembered, so that nothing is left that could write.
+func (s *Server) UnexportVolume(ctx context.Context, r *spv1.UnexportVolumeRequest) (_ *spv1.UnexportVolumeResponse, err error) {
+	defer s.count("UnexportVolume", &err)
+	key := exportKey{mallee.VolumeID(r.GetVolumeId()), mallee.IQN(r.GetInitiator())}
+	if err := key.check(); err != nil {
+		return nil, err
+	}
+	end, err := s.turns.take(ctx, key.volume)
+	if err != nil {
+		return nil, s.failure(ctx, key.volume, err)
+	}
+	defer end()
+
+	if err := s.target.Unmap(key.initiator, string(key.volume)); err != nil {
+		return nil, s.failure(ctx, key.volume, err)
+	}
+	// Only now is it forgotten: had we died before, the next start would have
+	// mapped it again, and the storage controller would have asked again.
+	was, err := s.exports.remove(key)
+	if err != nil {
+		return nil, s.failure(ctx, key.volume, err)
+	}
+	if !s.exports.exported(key.volume) {
+		if err := s.target.RemoveBackstore(string(key.volume)); err != nil {
+			return nil, s.failure(ctx, key.volume, err)
+		}
+	}
+	if was {
+		s.log.InfoContext(ctx, "volume unexported", "volume_id", key.volume, "initiator", key.initiator)
+	}
+	return &spv1.UnexportVolumeResponse{}, nil
+}
+
+// ListExports implements the admin interface.
+func (s *Server) ListExports(_ context.Context, _ *spv1.ListExportsRequest) (_ *spv1.ListExportsResponse, err error) {
+	defer s.count("ListExports", &err)
+	resp := &spv1.ListExportsResponse{}
+	for _, m := range s.exports.mappings() {
+		resp.Exports = append(resp.Exports, s.exportMessage(m))
+	}
+	return resp, nil
+}
+
+func (k exportKey) check() error {
+	if !k.volume.Valid() {
+		return invalidID(k.volume)
+	}
+	if !k.initiator.Valid() {
+		return status.Errorf(codes.InvalidArgument, "%q is no initiator name of the form iqn.yyyy-mm.domain:name", k.initiator)
+	}
+	return nil
+}
+
+func (s *Server) exportMessage(m lio.Mapping) *spv1.Export {
+	return &spv1.Export{
+		VolumeId: m.Backstore, Initiator: string(m.Initiator), Target: string(s.iqn),
+		Lun: uint32(m.LUN), Wwid: string(WWID(mallee.VolumeID(m.Backstore))), Portals: s.portals,
+	}
+}

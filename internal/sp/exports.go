@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sp
+
+import (
+	"cmp"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/mallee-io/mallee"
+	"github.com/mallee-io/mallee/internal/lio"
+)
+
+// maxLUN is the highest LUN given to an initiator. Up to 255 a LUN is written the
+// same in every addressing method (SAM-5 §4.7), and initiators have had trouble
+// beyond. LUN 0 is not given: an initiator asks it for the list of all LUNs, and
+// scans may take it along unasked.
+const maxLUN = 255
+
+// errNoLUN says that an initiator has an export on each of its LUNs.
+var errNoLUN = errors.New("the initiator has no LUN left")
+
+// exportKey names an export.
+type exportKey struct {
+	volume    mallee.VolumeID
+	initiator mallee.IQN
+}
+
+// exports is what this storage processor exports, kept in a file. It is safe for
+// concurrent use.
+type exports struct {
+	file string
+
+	mu   sync.Mutex
+	luns map[exportKey]uint16
+	last map[mallee.IQN]uint16 // the LUN given last
+}
+
+// add returns the LUN of an export, a new one if there is none yet. It is on disk
+// when add returns, so that it outlives us even if the mapping follows later.
+//
+// A new LUN is the next after the one given last, round and round: what a node
+// has not yet forgotten of an earlier volume is then not taken for this one.
+func (e *exports) add(key exportKey) (lun uint16, isNew bool, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if lun := e.luns[key]; lun != 0 {
+		return lun, false, nil
+	}
+	used := map[uint16]bool{}
+	for k, lun := range e.luns {
+		if k.initiator == key.initiator {
+			used[lun] = true
+		}
+	}
+	last := e.last[key.initiator]
+	for i := range uint16(maxLUN) {
+		lun := (last+i)%maxLUN + 1
+		if used[lun] {
+			continue
+		}
+		e.luns[key], e.last[key.initiator] = lun, lun
+		if err := e.save(); err != nil {
+			delete(e.luns, key)
+			return 0, false, err
+		}
+		return lun, true, nil
+	}
+	return 0, false, errNoLUN
+}
+
+// adopt takes over what the kernel maps: initiators use it, so it is right
+// whatever the file says.
+func (e *exports) adopt(live []lio.Mapping) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	changed := false
+	for _, m := range live {
+		key := exportKey{mallee.VolumeID(m.Backstore), m.Initiator}
+		if key.check() != nil || e.luns[key] == m.LUN {
+			continue
+		}
+		e.luns[key] = m.LUN
+		e.last[m.Initiator] = max(e.last[m.Initiator], m.LUN)
+		changed = true
+	}
+	if !changed {
+		return nil
+	}
+	return e.save()
+}
+
+// remove forgets an export and reports whether there was one.
+func (e *exports) remove(key exportKey) (bool, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	lun, there := e.luns[key]
+	if !there {
+		return false, nil
+	}
+	delete(e.luns, key)
+	if err := e.save(); err != nil {
+		e.luns[key] = lun
+		return false, err
+	}
+	return true, nil
+}
+
+// exported reports whether a volume has exports.
+func (e *exports) exported(id mallee.VolumeID) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for key := range e.luns {
+		if key.volume == id {
+			return true
+		}
+	}
+	return false
+}
+
+// mappings returns the exports as mappings, sorted by volume and initiator.
+func (e *exports) mappings() []lio.Mapping {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.sorted()
+}
+
+func (e *exports) sorted() []lio.Mapping {
+	keys := slices.SortedFunc(maps.Keys(e.luns), func(a, b exportKey) int {
+		return cmp.Or(cmp.Compare(a.volume, b.volume), cmp.Compare(a.initiator, b.initiator))
+	})
+	all := make([]lio.Mapping, len(keys))
+	for i, k := range keys {
+		all[i] = lio.Mapping{Initiator: k.initiator, LUN: e.luns[k], Backstore: string(k.volume)}
+	}
+	return all
+}

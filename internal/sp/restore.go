@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sp
+
+import (
+	"context"
+	"net/netip"
+
+	"github.com/mallee-io/mallee"
+	"github.com/mallee-io/mallee/internal/lio"
+	"github.com/mallee-io/mallee/internal/lvm"
+)
+
+// restore makes pool and target, and brings back every export. After a reboot
+// the kernel has nothing and the cache tells all; when only this process was
+// killed the kernel has everything, and nothing is touched.
+func (s *Server) restore(ctx context.Context, portals []netip.AddrPort) error {
+	if err := s.volumes.Ensure(ctx); err != nil {
+		return err
+	}
+	if err := s.target.Prepare(portals); err != nil {
+		return err
+	}
+	live, err := s.target.Mappings()
+	if err != nil {
+		return err
+	}
+	if err := s.exports.adopt(live); err != nil {
+		return err
+	}
+	contents, err := s.volumes.Contents(ctx)
+	if err != nil {
+		return err
+	}
+	volumes := map[string]lvm.Volume{}
+	for _, v := range contents.Volumes {
+		volumes[v.Name] = v
+	}
+	for _, m := range s.exports.mappings() {
+		log := s.log.With("volume_id", m.Backstore, "initiator", m.Initiator, "lun", m.LUN)
+		v, there := volumes[m.Backstore]
+		if !there {
+			log.ErrorContext(ctx, "export not restored: its volume is not there")
+			continue
+		}
+		if err := s.establish(ctx, v, m); err != nil {
+			s.logFailure(ctx, log, "export not restored", err)
+			continue
+		}
+		v.Active = true
+		volumes[m.Backstore] = v
+		log.InfoContext(ctx, "export restored")
+	}
+	return s.target.Enable()
+}
+
+// establish makes the kernel export a volume as m says, whatever of it is missing.
+func (s *Server) establish(ctx context.Context, v lvm.Volume, m lio.Mapping) error {
+	if !v.Active {
+		if err := s.volumes.Activate(ctx, v.Name); err != nil {
+			return err
+		}
+	}
+	err := s.target.AddBackstore(lio.Backstore{
+		Name:    v.Name,
+		Device:  s.volumes.Device(v.Name),
+		Serial:  serial(mallee.VolumeID(v.Name)),
+		Vendor:  vendorID,
+		Product: productID,
+	})
+	if err != nil {
+		return err
+	}
+	return s.target.Map(m)
+}

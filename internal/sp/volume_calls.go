@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sp
+
+import (
+	"context"
+	"errors"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/mallee-io/mallee"
+	spv1 "github.com/mallee-io/mallee/api/sp/v1"
+	"github.com/mallee-io/mallee/internal/lvm"
+)
+
+// Info implements the admin interface.
+func (s *Server) Info(ctx context.Context, _ *spv1.InfoRequest) (_ *spv1.InfoResponse, err error) {
+	defer s.count("Info", &err)
+	contents, err := s.volumes.Contents(ctx)
+	if err != nil {
+		return nil, s.failure(ctx, "", err)
+	}
+	return &spv1.InfoResponse{
+		Name: s.name, Target: string(s.iqn), Portals: s.portals,
+		PoolSizeBytes: contents.SizeBytes, PoolFreeBytes: contents.FreeBytes,
+	}, nil
+}
+
+// CreateVolume implements the admin interface.
+func (s *Server) CreateVolume(ctx context.Context, r *spv1.CreateVolumeRequest) (_ *spv1.CreateVolumeResponse, err error) {
+	defer s.count("CreateVolume", &err)
+	id, size := mallee.VolumeID(r.GetVolumeId()), r.GetSizeBytes()
+	if !id.Valid() {
+		return nil, invalidID(id)
+	}
+	if size == 0 || size%mallee.GiB != 0 {
+		return nil, status.Errorf(codes.InvalidArgument, "a size of %d bytes is no positive multiple of 1 GiB", size)
+	}
+	end, err := s.turns.take(ctx, id)
+	if err != nil {
+		return nil, s.failure(ctx, id, err)
+	}
+	defer end()
+
+	contents, err := s.volumes.Contents(ctx)
+	if err != nil {
+		return nil, s.failure(ctx, id, err)
+	}
+	if v, there := find(contents, id); there {
+		if v.SizeBytes != size {
+			return nil, status.Errorf(codes.AlreadyExists, "it exists with %d bytes instead of %d", v.SizeBytes, size)
+		}
+		return &spv1.CreateVolumeResponse{Volume: message(v)}, nil
+	}
+	// Volumes are thin, so that their sum may exceed the pool; a single one that
+	// does could never be filled.
+	if size > contents.SizeBytes {
+		return nil, status.Errorf(codes.ResourceExhausted, "%d bytes are more than the pool's %d", size, contents.SizeBytes)
+	}
+	if err := s.volumes.Create(ctx, string(id), size); err != nil {
+		return nil, s.failure(ctx, id, err)
+	}
+	s.log.InfoContext(ctx, "volume created", "volume_id", id, "size_bytes", size)
+	return &spv1.CreateVolumeResponse{Volume: message(lvm.Volume{Name: string(id), SizeBytes: size})}, nil
+}
+
+// DeleteVolume implements the admin interface.
+func (s *Server) DeleteVolume(ctx context.Context, r *spv1.DeleteVolumeRequest) (_ *spv1.DeleteVolumeResponse, err error) {
+	defer s.count("DeleteVolume", &err)
+	id := mallee.VolumeID(r.GetVolumeId())
+	if !id.Valid() {
+		return nil, invalidID(id)
+	}
+	end, err := s.turns.take(ctx, id)
+	if err != nil {
+		return nil, s.failure(ctx, id, err)
+	}
+	defer end()
+
+	if s.exports.exported(id) {
+		return nil, status.Error(codes.FailedPrecondition, "it is exported")
+	}
+	// A backstore that a broken off Unexport left would hold the device open.
+	if err := s.target.RemoveBackstore(string(id)); err != nil {
+		return nil, s.failure(ctx, id, err)
+	}
+	switch err := s.volumes.Remove(ctx, string(id)); {
+	case errors.Is(err, lvm.ErrNotFound):
+		return &spv1.DeleteVolumeResponse{}, nil
+	case err != nil:
+		return nil, s.failure(ctx, id, err)
+	}
+	s.log.InfoContext(ctx, "volume deleted", "volume_id", id)
+	return &spv1.DeleteVolumeResponse{}, nil
+}
+
+// ListVolumes implements the admin interface.
+func (s *Server) ListVolumes(ctx context.Context, _ *spv1.ListVolumesRequest) (_ *spv1.ListVolumesResponse, err error) {
+	defer s.count("ListVolumes", &err)
+	contents, err := s.volumes.Contents(ctx)
+	if err != nil {
+		return nil, s.failure(ctx, "", err)
+	}
+	resp := &spv1.ListVolumesResponse{}
+	for _, v := range contents.Volumes {
+		if mallee.VolumeID(v.Name).Valid() {
+			resp.Volumes = append(resp.Volumes, message(v))
+		}
+	}
+	return resp, nil
+}
+
+func find(c lvm.Contents, id mallee.VolumeID) (lvm.Volume, bool) {
+	for _, v := range c.Volumes {
+		if v.Name == string(id) {
+			return v, true
+		}
+	}
+	return lvm.Volume{}, false
+}
+
+func message(v lvm.Volume) *spv1.Volume {
+	return &spv1.Volume{VolumeId: v.Name, SizeBytes: v.SizeBytes, Wwid: string(WWID(mallee.VolumeID(v.Name)))}
+}
