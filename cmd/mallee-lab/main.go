@@ -49,6 +49,7 @@ be cut and machines killed. All needs root, and ends with "mallee-lab up".`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	cmd.PersistentFlags().Bool(foreign, false, "work in a lab that another program started, such as a test")
 	cmd.AddCommand(
 		upCommand(), rootfsCommand(),
 		runCommand(), shellCommand(),

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -14,18 +15,33 @@ import (
 	"github.com/mallee-io/mallee/internal/lab"
 )
 
+// foreign is the flag without which we keep out of a lab that "up" did not
+// start: a test that waited its turn may have one by now.
+const foreign = "foreign"
+
 // join enters the running lab and returns it.
-func join() (*lab.Lab, error) {
+func join(cmd *cobra.Command) (*lab.Lab, error) {
+	anybodys, err := cmd.Flags().GetBool(foreign)
+	if err != nil {
+		return nil, err
+	}
 	if err := lab.Join(); err != nil {
 		return nil, err
 	}
-	return lab.Running()
+	l, program, err := lab.Running()
+	if err != nil {
+		return nil, err
+	}
+	if self := filepath.Base(os.Args[0]); program != self && !anybodys {
+		return nil, fmt.Errorf("the running lab is %s's, not one of %q: use --%s to work in it", program, self+" up", foreign)
+	}
+	return l, nil
 }
 
 // onMachine makes a RunE that works on the machine its first argument names.
 func onMachine(do func(*cobra.Command, *lab.Machine, []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
-		l, err := join()
+		l, err := join(cmd)
 		if err != nil {
 			return err
 		}
@@ -86,7 +102,7 @@ func faultCommand(use, short string, one, all func(*lab.Lab, context.Context, st
 		Example: fmt.Sprintf("  mallee-lab %s 10.107.1.200\n  mallee-lab %s --fabric fab1", use, use),
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			l, err := join()
+			l, err := join(cmd)
 			if err != nil {
 				return err
 			}
@@ -121,7 +137,7 @@ func enterCommand() *cobra.Command {
 		Example: `  mallee-lab enter -- ping -c 1 10.109.1.26`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := lab.Join(); err != nil {
+			if _, err := join(cmd); err != nil {
 				return err
 			}
 			path, err := exec.LookPath(args[0])

@@ -16,6 +16,7 @@ import (
 
 // debianPackage names the package that has a tool of the host.
 var debianPackage = map[string]string{
+	"chroot":     "coreutils",
 	"go":         "golang",
 	"ip":         "iproute2",
 	"linux.uml":  "user-mode-linux",

@@ -105,7 +105,7 @@ func (l *Lab) start(ctx context.Context) error {
 	if err := ipBatch(ctx, hostNetwork(l.topology)); err != nil {
 		return err
 	}
-	if err := saveState(state{RunDir: l.RunDir, Topology: l.topology}); err != nil {
+	if err := saveState(state{Program: filepath.Base(os.Args[0]), RunDir: l.RunDir, Topology: l.topology}); err != nil {
 		return err
 	}
 	boots, ctx := errgroup.WithContext(ctx)

@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -37,7 +38,8 @@ func acquireLock(name string, progress io.Writer) (*os.File, error) {
 	}
 	err = flock(file, unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		fmt.Fprintln(progress, "lab: waiting for the one who holds", file.Name())
+		holder, _ := io.ReadAll(file) // for the message alone
+		fmt.Fprintf(progress, "lab: waiting for process %s, which holds %s\n", bytes.TrimSpace(holder), file.Name())
 		err = flock(file, unix.LOCK_EX)
 	}
 	if err == nil {

@@ -21,7 +21,7 @@ const suite = "bookworm"
 
 // layout is the version of what this file does to the root file system beyond
 // installing packages. Raise it to have everybody's built anew.
-const layout = 1
+const layout = 2
 
 // packages are Debian's packages in every machine.
 var packages = []string{
@@ -91,6 +91,11 @@ func buildRootFS(ctx context.Context, dir, version string) error {
 	cmd.WaitDelay = 20 * time.Second
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("mmdebstrap: %w\n%s", err, &output)
+	}
+	// The other backend needs nf_tables of the IPv4 family, which UML lacks.
+	_, err = hostCommand(ctx, "", "chroot", root, "update-alternatives", "--set", "iptables", "/usr/sbin/iptables-legacy")
+	if err != nil {
+		return err
 	}
 	modules := filepath.Join(root, "lib/modules", version)
 	if err := os.CopyFS(modules, os.DirFS(filepath.Join("/usr/lib/uml/modules", version))); err != nil {

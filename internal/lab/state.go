@@ -11,6 +11,7 @@ import (
 
 // state is what another process must know of a running lab.
 type state struct {
+	Program  string // base name of what started it
 	RunDir   string
 	Topology Topology
 }
@@ -36,20 +37,20 @@ func removeState() error {
 	return os.Remove(path)
 }
 
-// Running returns the lab that another process started. The caller must have
-// called Join, and must not Close the lab.
-func Running() (*Lab, error) {
+// Running returns the lab that another process started, and the name of that
+// program. The caller must have called Join, and must not Close the lab.
+func Running() (l *Lab, program string, err error) {
 	path, err := statePath()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("cannot find the running lab: %w", err)
+		return nil, "", fmt.Errorf("cannot find the running lab: %w", err)
 	}
 	var s state
 	if err := json.Unmarshal(text, &s); err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", path, err)
+		return nil, "", fmt.Errorf("cannot read %s: %w", path, err)
 	}
-	return newLab(s.RunDir, s.Topology), nil
+	return newLab(s.RunDir, s.Topology), s.Program, nil
 }
