@@ -4,7 +4,6 @@ package client
 
 import (
 	"context"
-	"fmt"
 	"net/url"
 	"strconv"
 
@@ -62,8 +61,4 @@ func numbered[T ~string](name string, values []T) url.Values {
 		params.Set(name+"."+strconv.Itoa(i+1), string(v))
 	}
 	return params
-}
-
-func notOne(what, id string, n int) error {
-	return fmt.Errorf("the cloud answered with %d of %s %s", n, what, id)
 }

@@ -4,6 +4,7 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"strconv"
 	"time"
@@ -61,7 +62,7 @@ func (c *Client) Volume(ctx context.Context, id mallee.VolumeID) (mallee.Volume,
 		return mallee.Volume{}, err
 	}
 	if len(list) != 1 {
-		return mallee.Volume{}, notOne("volume", string(id), len(list))
+		return mallee.Volume{}, fmt.Errorf("the cloud answered with %d volumes of id %s", len(list), id)
 	}
 	return list[0], nil
 }

@@ -25,9 +25,9 @@ import (
 	"github.com/mallee-io/mallee/internal/telemetry"
 )
 
-// callTimeout bounds one call, so that a part that hangs cannot keep callers
-// waiting beyond what their own clients allow.
-const callTimeout = 30 * time.Second
+// callTimeout bounds one call. It is shorter than what clients allow, so that
+// they get an answer, and a request id, when a part hangs.
+const callTimeout = 25 * time.Second
 
 // Options is what a Handler is made of. All fields are required.
 type Options struct {
