@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/mallee-io/mallee/test/scenario"
+)
+
+// show runs one of our tools and prints the command and its output.
+func (s *story) show(ctx context.Context, name string, args ...string) error {
+	out, err := s.cloud.Tool(ctx, name, args...)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("$ %s %s\n%s", name, strings.Join(args, " "), out)
+	return nil
+}
+
+// aws runs the aws CLI, prints the command and its output, and returns the
+// output without JSON's quotes.
+func (s *story) aws(ctx context.Context, args ...string) (string, error) {
+	fmt.Printf("$ aws ec2 %s\n", strings.Join(args, " "))
+	out, err := s.cloud.AWS(ctx, args...)
+	if err != nil {
+		return "", err
+	}
+	if out = strings.Trim(strings.TrimSpace(out), `"`); out != "" {
+		fmt.Println(out)
+	}
+	return out, nil
+}
+
+// await waits until up of the four paths are up.
+func (s *story) await(ctx context.Context, volume string, up int) error {
+	ctx, cancel := context.WithTimeout(ctx, pathsTimeout)
+	defer cancel()
+	return s.cloud.AwaitPaths(ctx, volume, len(scenario.DataAddrs), up)
+}
+
+// table prints the path table and notes it as a stage.
+func (s *story) table(ctx context.Context, name, volume string) error {
+	paths, err := s.cloud.Paths(ctx, volume)
+	if err != nil {
+		return err
+	}
+	s.result.Stages = append(s.result.Stages, stage{Name: name, Expected: len(scenario.DataAddrs), Up: scenario.Up(paths)})
+	fmt.Println()
+	return s.show(ctx, "mallee", "path", "list")
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package scenario
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mallee-io/mallee/internal/lab"
+)
+
+// Workload is a run of fio that writes blocks with checksums at a steady rate
+// and reads every one of them back.
+type Workload struct {
+	Device string        // "/dev/mallee/vol-…"
+	Offset int64         // first byte used
+	Length time.Duration // of the writing; the reading comes after it
+}
+
+const (
+	fioBlock = 16 << 10
+	fioRate  = 200 // writes a second
+	fioDir   = "/tmp/fio"
+)
+
+// Outcome is what fio says of a workload.
+type Outcome struct {
+	Errors        int
+	BytesWritten  int64
+	BytesVerified int64
+	// LongestStall is the longest time in which no write at all completed.
+	LongestStall time.Duration
+}
+
+// Fio is a running workload.
+type Fio struct {
+	machine *lab.Machine
+	process *lab.Process
+}
+
+// StartFio starts a workload on a machine.
+func StartFio(ctx context.Context, m *lab.Machine, w Workload) (*Fio, error) {
+	size := int64(w.Length/time.Second) * fioRate * fioBlock
+	if _, err := m.Run(ctx, "sh", "-ec", "rm -rf "+fioDir+"; mkdir "+fioDir); err != nil {
+		return nil, err
+	}
+	p, err := m.Spawn(ctx, "fio", "fio", "--name=guest", "--filename="+w.Device,
+		fmt.Sprintf("--offset=%d", w.Offset), fmt.Sprintf("--size=%d", size), fmt.Sprintf("--bs=%d", fioBlock),
+		"--rw=randwrite", "--ioengine=libaio", "--direct=1", "--iodepth=8", fmt.Sprintf("--rate_iops=,%d", fioRate),
+		"--verify=crc32c", "--verify_fatal=1", "--verify_state_save=0",
+		"--write_lat_log="+fioDir+"/log", "--output-format=json", "--output="+fioDir+"/out.json")
+	if err != nil {
+		return nil, err
+	}
+	return &Fio{machine: m, process: p}, nil
+}
+
+// Wait waits for the end of the workload.
+func (f *Fio) Wait(ctx context.Context) (Outcome, error) {
+	code, err := f.process.Wait(ctx)
+	if err != nil {
+		return Outcome{}, fmt.Errorf("fio does not end: %w", err)
+	}
+	out, err := f.machine.ReadFile(ctx, fioDir+"/out.json")
+	if err != nil {
+		return Outcome{}, err
+	}
+	o, err := parseOutput(out)
+	if err != nil {
+		log, _ := f.process.Log(ctx)
+		return o, fmt.Errorf("fio's report is not readable: %w: %s", err, log)
+	}
+	if code != 0 {
+		o.Errors = max(o.Errors, 1)
+	}
+	log, err := f.machine.ReadFile(ctx, fioDir+"/log_clat.1.log")
+	if err != nil {
+		return o, err
+	}
+	o.LongestStall, err = longestGap(log)
+	return o, err
+}
+
+func parseOutput(out []byte) (Outcome, error) {
+	// fio may print notes before the JSON.
+	start := bytes.IndexByte(out, '{')
+	if start < 0 {
+		return Outcome{}, errors.New("no JSON")
+	}
+	var report struct {
+		Jobs []struct {
+			Error       int `json:"error"`
+			TotalErrors int `json:"total_err"`
+			Read, Write struct {
+				Bytes int64 `json:"io_bytes"`
+			}
+		} `json:"jobs"`
+	}
+	if err := json.NewDecoder(bytes.NewReader(out[start:])).Decode(&report); err != nil {
+		return Outcome{}, err
+	}
+	var o Outcome
+	for _, j := range report.Jobs {
+		o.Errors += j.TotalErrors
+		if j.Error != 0 && j.TotalErrors == 0 {
+			o.Errors++
+		}
+		o.BytesWritten += j.Write.Bytes
+		o.BytesVerified += j.Read.Bytes
+	}
+	return o, nil
+}
+
+// longestGap finds the longest time between two completed writes in fio's
+// latency log: "milliseconds, latency, direction, block size, offset, …" for
+// each, direction 1 being a write.
+func longestGap(log []byte) (time.Duration, error) {
+	var longest, last int64
+	scanner := bufio.NewScanner(bytes.NewReader(log))
+	for scanner.Scan() {
+		field := strings.Split(scanner.Text(), ",")
+		if len(field) < 3 || strings.TrimSpace(field[2]) != "1" {
+			continue
+		}
+		at, err := strconv.ParseInt(strings.TrimSpace(field[0]), 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("fio's log is not readable: %w", err)
+		}
+		longest, last = max(longest, at-last), max(last, at)
+	}
+	return time.Duration(longest) * time.Millisecond, scanner.Err()
+}
