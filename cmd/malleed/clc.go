@@ -3,13 +3,16 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/mallee-io/mallee/internal/ca"
+	"github.com/mallee-io/mallee/internal/clc"
 	"github.com/mallee-io/mallee/internal/config"
 	"github.com/mallee-io/mallee/internal/rpc"
 )
@@ -19,9 +22,19 @@ func newCLCCommand(o *options) *cobra.Command {
 		Use:   "clc",
 		Short: "Run the cloud controller",
 		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return run(cmd, o, rpc.CLC, runCLC) },
 	}
 	cmd.AddCommand(newCLCIssueCommand(o))
 	return cmd
+}
+
+func runCLC(ctx context.Context, c *config.Config, log *slog.Logger) error {
+	if err := c.CLC.Check(); err != nil {
+		return err
+	}
+	return clc.Run(ctx, clc.Options{
+		StateDir: c.CLC.StateDir, Listen: c.CLC.Listen, AgentListen: c.CLC.AgentListen, Names: c.CLC.Names, Log: log,
+	})
 }
 
 func newCLCIssueCommand(o *options) *cobra.Command {

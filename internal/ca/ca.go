@@ -104,7 +104,7 @@ func create(dir string) error {
 	if err := os.WriteFile(filepath.Join(made, keyFile), encodePEM("PRIVATE KEY", key), 0o600); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(made, CertFile), encodePEM("CERTIFICATE", cert), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(made, CertFile), encodePEM("CERTIFICATE", cert), 0o600); err != nil {
 		return err
 	}
 	return os.Rename(made, dir)

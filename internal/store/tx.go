@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -53,7 +52,7 @@ func (s *Store) Update(ctx context.Context, f func(tx *Tx) error) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(rand.N(time.Duration(try+1) * 2 * time.Millisecond)):
+		case <-time.After(time.Duration(try) * time.Millisecond):
 		}
 	}
 	return fmt.Errorf("cannot write to the store: %w", errConflict)

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package clc is the cloud controller: it holds what should be and tells the
+// agents, a storage controller (SC) for each partition and a node controller
+// (NC) on each node.
+//
+// A wish is what an API call asks for, kept as a record: that a volume be there
+// or be gone, that it be attached or not. A report is what an agent finds. A
+// transition is what a wish or a report does to the records, always in one
+// transaction, so that a controller that is killed goes on where it was. A view
+// is all records as of one moment; what an agent is sent is computed from a
+// view alone. An attachment is released when its node has let go of the volume;
+// only then is its export taken away.
+package clc
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/mallee-io/mallee"
+	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
+	"github.com/mallee-io/mallee/internal/store"
+)
+
+// Controller answers the API's calls and serves the agents. It is safe for
+// concurrent use.
+type Controller struct {
+	cloudv1.UnimplementedCloudServer
+
+	store    *store.Store
+	log      *slog.Logger
+	feed     *feed
+	presence *presence
+	paths    *pathTable
+}
+
+// New returns a controller of the records in s. It follows them until ctx ends.
+func New(ctx context.Context, s *store.Store, log *slog.Logger) (*Controller, error) {
+	first, err := readView(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	c := &Controller{store: s, log: log, feed: newFeed(first), presence: newPresence(), paths: newPathTable()}
+	go c.follow(ctx)
+	return c, nil
+}
+
+// follow reads a new view whenever the records change.
+func (c *Controller) follow(ctx context.Context) {
+	for range c.store.Watch(ctx) {
+		v, err := readView(ctx, c.store)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			// The agents keep the last state that they were sent.
+			c.log.ErrorContext(ctx, "cannot read the records", "error", err)
+			continue
+		}
+		c.paths.keep(v.attachments)
+		c.feed.publish(v)
+	}
+}
+
+// refuse returns the error with which a call is refused.
+func refuse(op string, kind mallee.Kind, id, format string, args ...any) error {
+	return &mallee.Error{Op: op, Kind: kind, ID: id, Err: fmt.Errorf(format, args...)}
+}

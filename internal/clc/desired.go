@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package clc
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/mallee-io/mallee"
+	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
+)
+
+// partitionState is what a storage controller is sent. A volume in the state
+// error is left out: nobody wants it made any more, and it is not yet to be
+// removed.
+func (v *view) partitionState(partition string) *cloudv1.PartitionState {
+	s := &cloudv1.PartitionState{Partition: partition, Sanhost: v.settings(partition)[sanHost]}
+	for _, id := range slices.Sorted(maps.Keys(v.volumes)) {
+		r := v.volumes[id]
+		if r.Partition != partition || r.State == mallee.VolumeError {
+			continue
+		}
+		s.Volumes = append(s.Volumes, &cloudv1.DesiredVolume{
+			VolumeId: id, SizeBytes: r.bytes(), Wanted: r.State != mallee.VolumeDeleting, RequestId: string(r.RequestID),
+		})
+	}
+	for _, id := range slices.Sorted(maps.Keys(v.attachments)) {
+		a := v.attachments[id]
+		if a.Partition != partition {
+			continue
+		}
+		s.Exports = append(s.Exports, &cloudv1.DesiredExport{
+			VolumeId: id, InstanceId: string(a.InstanceID), Initiator: string(a.Initiator),
+			Generation: a.Generation, Wanted: !a.Released, RequestId: string(a.RequestID),
+		})
+	}
+	return s
+}
+
+// nodeState is what a node controller is sent.
+func (v *view) nodeState(r nodeRecord) *cloudv1.NodeState {
+	settings := v.settings(r.Partition)
+	s := &cloudv1.NodeState{
+		InstanceId: string(r.InstanceID), Ncpaths: settings[ncPaths], NopathTimeoutSeconds: seconds(settings[noPathTimeout]),
+	}
+	for _, id := range slices.Sorted(maps.Keys(v.attachments)) {
+		a := v.attachments[id]
+		if a.InstanceID != r.InstanceID {
+			continue
+		}
+		d := &cloudv1.DesiredAttachment{
+			VolumeId: id, Generation: a.Generation, Wanted: a.Wanted, RequestId: string(a.RequestID),
+		}
+		if e := a.Export; e != nil {
+			d.Export = &cloudv1.Export{Target: string(e.Target), Lun: uint32(e.LUN), Wwid: string(e.WWID), Portals: e.Portals}
+		}
+		s.Attachments = append(s.Attachments, d)
+	}
+	return s
+}
+
+// seconds reads a value that checkSeconds has passed.
+func seconds(value string) uint32 {
+	n, err := strconv.ParseUint(value, 10, 32)
+	if err != nil {
+		return 0
+	}
+	return uint32(n)
+}

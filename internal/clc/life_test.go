@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package clc
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mallee-io/mallee"
+	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
+)
+
+func (c *cluster) wantState(id mallee.VolumeID, volume mallee.VolumeState, attachment mallee.AttachmentState) {
+	c.t.Helper()
+	v := c.volume(id)
+	if v == nil {
+		c.t.Fatalf("%s is gone, want it %s", id, volume)
+	}
+	var got mallee.AttachmentState
+	if v.Attachment != nil {
+		got = v.Attachment.State
+	}
+	if v.State != volume || got != attachment {
+		c.t.Fatalf("volume is %s with attachment %q (%s), want %s with %q", v.State, got, v.Message, volume, attachment)
+	}
+}
+
+func TestLifeOfAVolume(t *testing.T) {
+	c := newCluster(t)
+	s, n := c.sc("sc1", partition), c.nc("nc1")
+	s.until("the first state", func(*cloudv1.PartitionState) bool { return true })
+
+	v, err := c.CreateVolume(t.Context(), mallee.VolumeSpec{Partition: partition, SizeGiB: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.until("the wish for a volume", func(m *cloudv1.PartitionState) bool {
+		return len(m.Volumes) == 1 && m.Volumes[0].Wanted && m.Volumes[0].SizeBytes == 2*mallee.GiB
+	})
+	s.report(&cloudv1.PartitionReport{Volumes: []*cloudv1.VolumeReport{{VolumeId: string(v.ID), Present: true, Wwid: wwidOf(v.ID)}}})
+	c.wantState(v.ID, mallee.VolumeCreating, "") // not known is not acted on
+	s.volume(v.ID, true)
+	c.wantState(v.ID, mallee.VolumeAvailable, "")
+
+	a, err := c.AttachVolume(t.Context(), v.ID, n.instance, "/dev/sdf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.wantState(v.ID, mallee.VolumeInUse, mallee.Attaching)
+	n.report(v.ID, a.Generation, cloudv1.AttachmentReport_STATE_ATTACHED)
+	c.wantState(v.ID, mallee.VolumeInUse, mallee.Attaching) // nothing is attached that is not exported
+	wish := s.export(v.ID, true)
+	if wish.Initiator != initiator("nc1") || wish.InstanceId != string(n.instance) {
+		t.Errorf("the SC is told to export to %s, %s", wish.Initiator, wish.InstanceId)
+	}
+	s.exported(exportReport(wish))
+	told := n.attachment("with its export", v.ID, withExport)
+	if told.Export.Wwid != wwidOf(v.ID) || len(told.Export.Portals) != 2 {
+		t.Errorf("the node is told %v", told.Export)
+	}
+	n.report(v.ID, a.Generation, cloudv1.AttachmentReport_STATE_ATTACHED,
+		&cloudv1.PathReport{Portal: "10.108.1.200:3260", State: "down", Reason: "timed out"},
+		&cloudv1.PathReport{Portal: "10.107.1.200:3260", State: "up", BlockDev: "sdb"})
+	c.wantState(v.ID, mallee.VolumeInUse, mallee.Attached)
+	if got := c.attachment(v.ID).HostDevice; got != "/dev/mallee/"+string(v.ID) {
+		t.Errorf("the device is %q", got)
+	}
+	paths, err := c.Paths(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []mallee.Path{
+		{VolumeID: v.ID, InstanceID: n.instance, Portal: "10.107.1.200:3260", State: mallee.PathUp, BlockDev: "sdb"},
+		{VolumeID: v.ID, InstanceID: n.instance, Portal: "10.108.1.200:3260", State: mallee.PathDown, Reason: "timed out"},
+	}
+	if diff := cmp.Diff(want, paths); diff != "" {
+		t.Error(diff)
+	}
+
+	if _, err := c.DetachVolume(t.Context(), v.ID, "", ""); err != nil {
+		t.Fatal(err)
+	}
+	n.attachment("unwanted", v.ID, unwanted)
+	s.unexported(wish) // too early: the node has not let go
+	c.wantState(v.ID, mallee.VolumeInUse, mallee.Detaching)
+	n.report(v.ID, a.Generation, cloudv1.AttachmentReport_STATE_DETACHED)
+	c.wantState(v.ID, mallee.VolumeInUse, mallee.Detaching) // the SAN still offers it
+	s.exported(exportReport(s.export(v.ID, false)))
+	c.wantState(v.ID, mallee.VolumeInUse, mallee.Detaching)
+	s.unexported(wish)
+	c.wantState(v.ID, mallee.VolumeAvailable, "")
+	if paths, err := c.Paths(t.Context()); err != nil || len(paths) != 0 {
+		t.Errorf("paths of a detached volume: %v, %v", paths, err)
+	}
+
+	if err := c.DeleteVolume(t.Context(), v.ID); err != nil {
+		t.Fatal(err)
+	}
+	s.until("the wish that the volume be gone", func(m *cloudv1.PartitionState) bool {
+		return len(m.Volumes) == 1 && !m.Volumes[0].Wanted
+	})
+	s.volume(v.ID, true)
+	c.wantState(v.ID, mallee.VolumeDeleting, "")
+	s.volume(v.ID, false)
+	if c.volume(v.ID) != nil {
+		t.Error("the volume is still there")
+	}
+	s.until("nothing", func(m *cloudv1.PartitionState) bool { return len(m.Volumes) == 0 && len(m.Exports) == 0 })
+}
+
+func TestDetachBeforeTheExport(t *testing.T) {
+	c := newCluster(t)
+	s, n := c.sc("sc1", partition), c.nc("nc1")
+	id := c.available(s)
+	a, err := c.AttachVolume(t.Context(), id, n.instance, "/dev/sdf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wish := s.export(id, true)
+	if _, err := c.DetachVolume(t.Context(), id, n.instance, ""); err != nil {
+		t.Fatal(err)
+	}
+	s.exported(exportReport(wish)) // was under way
+	s.unexported(wish)
+	c.wantState(id, mallee.VolumeInUse, mallee.Detaching) // the node has to confirm all the same
+	n.attachment("unwanted", id, unwanted)
+	n.report(id, a.Generation, cloudv1.AttachmentReport_STATE_DETACHED)
+	s.unexported(s.export(id, false))
+	c.wantState(id, mallee.VolumeAvailable, "")
+}
+
+func TestControllerIsKilled(t *testing.T) {
+	c := newCluster(t)
+	s, n := c.sc("sc1", partition), c.nc("nc1")
+	id := c.available(s)
+	a, err := c.AttachVolume(t.Context(), id, n.instance, "/dev/sdf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	instance := n.instance
+
+	c.restart() // in the middle of the attach
+	s, n = c.sc("sc1", partition), c.nc("nc1")
+	if n.instance != instance {
+		t.Errorf("the node came back as %s and was %s", n.instance, instance)
+	}
+	s.exported(exportReport(s.export(id, true)))
+
+	c.restart() // exported, not yet attached
+	s, n = c.sc("sc1", partition), c.connect("nc1", partition, initiator("nc1"))
+	n.attachment("with its export", id, withExport)
+	n.report(id, a.Generation, cloudv1.AttachmentReport_STATE_ATTACHED)
+	if _, err := c.DetachVolume(t.Context(), id, instance, "/dev/sdf"); err != nil {
+		t.Fatal(err)
+	}
+
+	c.restart() // in the middle of the detach
+	s, n = c.sc("sc1", partition), c.connect("nc1", partition, initiator("nc1"))
+	c.wantState(id, mallee.VolumeInUse, mallee.Detaching)
+	n.attachment("unwanted", id, unwanted)
+	n.report(id, a.Generation, cloudv1.AttachmentReport_STATE_DETACHED)
+
+	c.restart() // released, not yet unexported
+	s = c.sc("sc1", partition)
+	s.unexported(s.export(id, false))
+	c.wantState(id, mallee.VolumeAvailable, "")
+}
+
+func TestWhatIsNotThisAttachmentIsPassedOver(t *testing.T) {
+	c := newCluster(t)
+	s, n, other := c.sc("sc1", partition), c.nc("nc1"), c.nc("nc2")
+	id, first := c.attached(s, n)
+	detach := func() {
+		t.Helper()
+		if _, err := c.DetachVolume(t.Context(), id, "", ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	detach()
+	n.report(id, first, cloudv1.AttachmentReport_STATE_DETACHED)
+	old := s.export(id, false)
+	s.unexported(old)
+	if _, err := c.AttachVolume(t.Context(), id, n.instance, "/dev/sdf"); err != nil {
+		t.Fatal(err)
+	}
+	wish := s.export(id, true)
+	if wish.Generation != first+1 {
+		t.Fatalf("the second attachment has generation %d and the first %d", wish.Generation, first)
+	}
+	stale := exportReport(wish)
+	stale.Generation = first
+	s.exported(stale)
+	if c.view().attachments[string(id)].Export != nil {
+		t.Error("an export of an earlier attachment was taken for this one")
+	}
+	s.exported(exportReport(wish))
+	n.report(id, first, cloudv1.AttachmentReport_STATE_ATTACHED)
+	c.wantState(id, mallee.VolumeInUse, mallee.Attaching)
+	other.report(id, wish.Generation, cloudv1.AttachmentReport_STATE_ATTACHED)
+	c.wantState(id, mallee.VolumeInUse, mallee.Attaching)
+
+	detach()
+	n.report(id, first, cloudv1.AttachmentReport_STATE_DETACHED)
+	other.report(id, wish.Generation, cloudv1.AttachmentReport_STATE_DETACHED)
+	if c.view().attachments[string(id)].Released {
+		t.Error("the word of another node, or about an earlier attachment, released this one")
+	}
+
+	elsewhere := c.sc("sc2", "OTHER")
+	elsewhere.until("the first state", func(*cloudv1.PartitionState) bool { return true })
+	n.report(id, wish.Generation, cloudv1.AttachmentReport_STATE_DETACHED)
+	elsewhere.unexported(wish)
+	elsewhere.volume(id, false)
+	c.wantState(id, mallee.VolumeInUse, mallee.Detaching)
+}
+
+// view returns what is stored.
+func (c *cluster) view() *view {
+	c.t.Helper()
+	v, err := readView(c.t.Context(), c.store)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return v
+}
+
+func TestWrongIdentityNeverReachesANode(t *testing.T) {
+	c := newCluster(t)
+	s, n := c.sc("sc1", partition), c.nc("nc1")
+	id := c.available(s)
+	if _, err := c.AttachVolume(t.Context(), id, n.instance, "/dev/sdf"); err != nil {
+		t.Fatal(err)
+	}
+	wish := s.export(id, true)
+	wrong := exportReport(wish)
+	wrong.Export.Wwid = wwidOf("vol-1a2b3c4d")
+	s.exported(wrong)
+	if a := c.attachment(id); a.Message == "" {
+		t.Error("nothing tells that the export was refused")
+	}
+	if c.view().attachments[string(id)].Export != nil {
+		t.Error("an export with another identity was taken")
+	}
+	s.exported(exportReport(wish))
+	n.attachment("with its export", id, withExport)
+	if a := c.attachment(id); a.Message != "" {
+		t.Errorf("all is well and the message is %q", a.Message)
+	}
+}
+
+func TestTwoVolumesWithOneIdentity(t *testing.T) {
+	c := newCluster(t)
+	s := c.sc("sc1", partition)
+	first := c.available(s)
+	second, err := c.CreateVolume(t.Context(), mallee.VolumeSpec{Partition: partition, SizeGiB: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.report(&cloudv1.PartitionReport{Volumes: []*cloudv1.VolumeReport{
+		{VolumeId: string(second.ID), Known: true, Present: true, Wwid: wwidOf(first)},
+	}})
+	c.wantState(second.ID, mallee.VolumeError, "")
+	c.wantState(first, mallee.VolumeAvailable, "")
+}

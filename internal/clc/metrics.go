@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package clc
+
+import (
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/mallee-io/mallee"
+)
+
+// metrics counts what there is at the moment it is asked.
+type metrics struct {
+	c                                                *Controller
+	volumes, attachments, nodes, paths, pool, unused *prometheus.Desc
+}
+
+func newMetrics(c *Controller) *metrics {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("mallee_clc_"+name, help, labels, nil)
+	}
+	return &metrics{
+		c:           c,
+		volumes:     desc("volumes", "Volumes by state.", "state"),
+		attachments: desc("attachments", "Attachments by state.", "state"),
+		nodes:       desc("nodes", "Nodes by whether their agent is connected.", "live"),
+		paths:       desc("paths", "Expected paths of all attachments by state.", "state"),
+		pool:        desc("pool_size_bytes", "Capacity of a partition's pool.", "partition"),
+		unused:      desc("pool_free_bytes", "Free room in a partition's pool.", "partition"),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{m.volumes, m.attachments, m.nodes, m.paths, m.pool, m.unused} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector. A state that nothing is in is
+// counted as 0, so that an alert on it has something to look at.
+func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+	v, _ := m.c.feed.current()
+	byVolumeState := map[mallee.VolumeState]int{
+		mallee.VolumeCreating: 0, mallee.VolumeAvailable: 0, mallee.VolumeInUse: 0, mallee.VolumeDeleting: 0, mallee.VolumeError: 0,
+	}
+	for _, r := range v.volumes {
+		byVolumeState[r.State]++
+	}
+	emit(ch, m.volumes, byVolumeState)
+
+	byAttachmentState := map[mallee.AttachmentState]int{mallee.Attaching: 0, mallee.Attached: 0, mallee.Detaching: 0}
+	for _, a := range v.attachments {
+		byAttachmentState[a.State]++
+	}
+	emit(ch, m.attachments, byAttachmentState)
+
+	byLive := map[string]int{"true": 0, "false": 0}
+	for name := range v.nodes {
+		live, _ := m.c.presence.node(name)
+		byLive[strconv.FormatBool(live)]++
+	}
+	emit(ch, m.nodes, byLive)
+
+	byPathState := map[mallee.PathState]int{
+		mallee.PathUp: 0, mallee.PathJoining: 0, mallee.PathDown: 0, mallee.PathMissing: 0, mallee.PathQuarantined: 0,
+	}
+	for _, p := range m.c.paths.all() {
+		byPathState[p.State]++
+	}
+	emit(ch, m.paths, byPathState)
+
+	for name := range v.partitions {
+		p := m.c.presence.partition(name)
+		ch <- prometheus.MustNewConstMetric(m.pool, prometheus.GaugeValue, float64(p.PoolBytes), name)
+		ch <- prometheus.MustNewConstMetric(m.unused, prometheus.GaugeValue, float64(p.FreeBytes), name)
+	}
+}
+
+func emit[K ~string](ch chan<- prometheus.Metric, d *prometheus.Desc, counts map[K]int) {
+	for k, n := range counts {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(n), string(k))
+	}
+}

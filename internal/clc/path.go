@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package clc
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/mallee-io/mallee"
+	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
+)
+
+// Paths returns the paths of all attachments as the nodes last reported them,
+// in the order of volumes, interfaces and portals. A report is not stored:
+// after a restart of the controller the nodes tell it anew.
+func (c *Controller) Paths(ctx context.Context) ([]mallee.Path, error) {
+	v, err := readView(ctx, c.store)
+	if err != nil {
+		return nil, err
+	}
+	c.paths.keep(v.attachments)
+	return c.paths.all(), nil
+}
+
+// pathTable holds the last path report on each volume.
+type pathTable struct {
+	mu       sync.Mutex
+	byVolume map[string]pathReport
+}
+
+type pathReport struct {
+	generation uint64
+	paths      []mallee.Path
+}
+
+func newPathReport(instance mallee.InstanceID, report *cloudv1.AttachmentReport) pathReport {
+	r := pathReport{generation: report.GetGeneration()}
+	for _, p := range report.GetPaths() {
+		r.paths = append(r.paths, mallee.Path{
+			VolumeID: mallee.VolumeID(report.GetVolumeId()), InstanceID: instance, Interface: p.GetInterface(), Portal: p.GetPortal(),
+			State: mallee.PathState(p.GetState()), BlockDev: p.GetBlockDev(), Reason: p.GetReason(),
+		})
+	}
+	return r
+}
+
+func newPathTable() *pathTable { return &pathTable{byVolume: map[string]pathReport{}} }
+
+func (t *pathTable) put(volume string, r pathReport) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.byVolume[volume] = r
+}
+
+// keep drops the reports on attachments that are gone.
+func (t *pathTable) keep(have map[string]attachmentRecord) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for volume, r := range t.byVolume {
+		if a, ok := have[volume]; !ok || a.Generation != r.generation {
+			delete(t.byVolume, volume)
+		}
+	}
+}
+
+func (t *pathTable) all() []mallee.Path {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var list []mallee.Path
+	for _, r := range t.byVolume {
+		list = append(list, r.paths...)
+	}
+	slices.SortFunc(list, func(a, b mallee.Path) int {
+		return strings.Compare(string(a.VolumeID)+" "+a.Interface+" "+a.Portal, string(b.VolumeID)+" "+b.Interface+" "+b.Portal)
+	})
+	return list
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package clc
+
+import (
+	"time"
+
+	"github.com/mallee-io/mallee"
+	"github.com/mallee-io/mallee/internal/store"
+)
+
+// The tables. A property's id is its name and a node's the name in its
+// certificate. An attachment has the id of its volume, since a volume has one
+// at most.
+var (
+	volumes     = store.NewTable[volumeRecord]("volumes", 1)
+	attachments = store.NewTable[attachmentRecord]("attachments", 1)
+	nodes       = store.NewTable[nodeRecord]("nodes", 1)
+	initiators  = store.NewTable[initiatorRecord]("initiators", 1)
+	partitions  = store.NewTable[partitionRecord]("partitions", 1)
+	properties  = store.NewTable[propertyRecord]("properties", 1)
+	keys        = store.NewTable[keyRecord]("keys", 1)
+	tokens      = store.NewTable[tokenRecord]("tokens", 1)
+)
+
+type volumeRecord struct {
+	Partition string
+	SizeGiB   int
+	State     mallee.VolumeState
+	WWID      mallee.WWID `json:",omitzero"`
+	Created   time.Time
+	Message   string `json:",omitzero"`
+	// Generation is the one of the volume's last attachment.
+	Generation uint64 `json:",omitzero"`
+	// Token is the client token of the call that made the volume.
+	Token string `json:",omitzero"`
+	// RequestID is of the call that last changed the wish.
+	RequestID mallee.RequestID `json:",omitzero"`
+}
+
+func (r volumeRecord) bytes() uint64 { return uint64(r.SizeGiB) * mallee.GiB }
+
+type attachmentRecord struct {
+	InstanceID mallee.InstanceID
+	// Initiator is the node's as of the attachment: the export is made for it
+	// and must be taken away from it.
+	Initiator  mallee.IQN
+	Partition  string // of the volume and of the node
+	Device     string
+	HostDevice string `json:",omitzero"`
+	State      mallee.AttachmentState
+	Generation uint64
+	Since      time.Time
+	Message    string `json:",omitzero"`
+	Wanted     bool
+	// Released is true once the node has confirmed that it has let go.
+	Released  bool             `json:",omitzero"`
+	Export    *mallee.Export   `json:",omitzero"`
+	RequestID mallee.RequestID `json:",omitzero"`
+}
+
+type nodeRecord struct {
+	InstanceID mallee.InstanceID
+	Partition  string
+	Initiator  mallee.IQN
+}
+
+// initiatorRecord tells which node an initiator name belongs to. Its id is that name.
+type initiatorRecord struct{ Node string }
+
+// partitionRecord exists for every partition that has had a storage controller.
+type partitionRecord struct{ Created time.Time }
+
+type propertyRecord struct{ Value string }
+
+// keyRecord is an access key; its id is the public half.
+type keyRecord struct{ Secret string }
+
+// tokenRecord tells what a client token was used for. Its id is derived from
+// the token by tokenID.
+type tokenRecord struct {
+	VolumeID  mallee.VolumeID
+	Partition string
+	SizeGiB   int
+}
+
+func (r volumeRecord) volume(id mallee.VolumeID) mallee.Volume {
+	return mallee.Volume{
+		ID: id, Partition: r.Partition, SizeGiB: r.SizeGiB, State: r.State,
+		WWID: r.WWID, Created: r.Created, Message: r.Message,
+	}
+}
+
+func (r attachmentRecord) attachment(id mallee.VolumeID) mallee.Attachment {
+	return mallee.Attachment{
+		VolumeID: id, InstanceID: r.InstanceID, Device: r.Device, HostDevice: r.HostDevice,
+		State: r.State, Generation: r.Generation, Since: r.Since, Message: r.Message,
+	}
+}

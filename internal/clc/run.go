@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package clc
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
+	"github.com/mallee-io/mallee/internal/auth"
+	"github.com/mallee-io/mallee/internal/ca"
+	"github.com/mallee-io/mallee/internal/ec2api"
+	"github.com/mallee-io/mallee/internal/propapi"
+	"github.com/mallee-io/mallee/internal/rpc"
+	"github.com/mallee-io/mallee/internal/store"
+	"github.com/mallee-io/mallee/internal/telemetry"
+)
+
+// shutdownTimeout is how long API calls under way may take to end.
+const shutdownTimeout = 5 * time.Second
+
+// Options says how a cloud controller runs.
+type Options struct {
+	StateDir    string   // etcd's data in etcd/, the CA in ca/, and admin.env
+	Listen      string   // "address:port" for HTTPS
+	AgentListen string   // "address:port" for the agents' gRPC
+	Names       []string // host names and addresses for the HTTPS certificate; at least one
+	Log         *slog.Logger
+	// UnsafeNoFsync lets a power failure lose records. It is for tests.
+	UnsafeNoFsync bool
+}
+
+// Run runs a cloud controller until ctx ends, and then returns nil, or until it
+// cannot go on.
+func Run(ctx context.Context, o Options) (err error) {
+	authority, err := ca.OpenOrCreate(filepath.Join(o.StateDir, "ca"))
+	if err != nil {
+		return err
+	}
+	bundle, err := ownBundle(authority, o.Names)
+	if err != nil {
+		return err
+	}
+	s, err := store.Open(ctx, store.Options{Dir: filepath.Join(o.StateDir, "etcd"), Log: o.Log, UnsafeNoFsync: o.UnsafeNoFsync})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	// Ends what New has started before the store closes.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	g, ctx := errgroup.WithContext(ctx)
+	c, err := New(ctx, s, o.Log)
+	if err != nil {
+		return err
+	}
+	var lc net.ListenConfig
+	apiListener, err := lc.Listen(ctx, "tcp", o.Listen)
+	if err != nil {
+		return fmt.Errorf("cannot serve the API: %w", err)
+	}
+	defer apiListener.Close()
+	agentListener, err := lc.Listen(ctx, "tcp", o.AgentListen)
+	if err != nil {
+		return fmt.Errorf("cannot serve the agents: %w", err)
+	}
+	defer agentListener.Close()
+	if err := c.ensureAdmin(ctx, o.StateDir, endpoint(o.Names[0], apiListener.Addr())); err != nil {
+		return err
+	}
+	g.Go(func() error { return c.serveAgents(ctx, agentListener, bundle) })
+	g.Go(func() error { return c.serveAPI(ctx, apiListener, bundle) })
+	g.Go(func() error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-s.Failed():
+			return fmt.Errorf("the store has stopped: %w", err)
+		}
+	})
+	o.Log.InfoContext(ctx, "cloud controller is up", "listen", apiListener.Addr().String(), "agent_listen", agentListener.Addr().String())
+	return g.Wait()
+}
+
+// ownBundle issues the controller's certificate anew at each start, so that it
+// is good for the names that are configured and has no file to expire in.
+func ownBundle(authority *ca.CA, names []string) (*rpc.Bundle, error) {
+	cert, key, root, err := authority.Issue(ca.IssueOptions{Role: rpc.CLC, Name: "clc", Hosts: names})
+	if err != nil {
+		return nil, err
+	}
+	return rpc.ParseBundle(root, cert, key)
+}
+
+func (c *Controller) serveAgents(ctx context.Context, l net.Listener, b *rpc.Bundle) error {
+	server := rpc.NewServer(b, c.log, rpc.SC, rpc.NC)
+	cloudv1.RegisterCloudServer(server, c)
+	// The agents' streams never end by themselves, so there is no waiting for
+	// them. They connect again and lose nothing.
+	stop := context.AfterFunc(ctx, server.Stop)
+	defer stop()
+	if err := server.Serve(l); err != nil {
+		return fmt.Errorf("cannot serve the agents: %w", err)
+	}
+	return nil
+}
+
+func (c *Controller) serveAPI(ctx context.Context, l net.Listener, b *rpc.Bundle) error {
+	server := &http.Server{
+		Handler: c.handler(),
+		TLSConfig: &tls.Config{
+			MinVersion:   tls.VersionTLS12, // the AWS CLI on older systems has no 1.3
+			Certificates: []tls.Certificate{b.Certificate()},
+		},
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(c.log.Handler(), slog.LevelDebug),
+	}
+	stopped := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() {
+		graceful, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+		defer cancel()
+		stopped <- server.Shutdown(graceful)
+	})
+	if err := server.ServeTLS(l, "", ""); !errors.Is(err, http.ErrServerClosed) {
+		stop()
+		return fmt.Errorf("cannot serve the API: %w", err)
+	}
+	if err := <-stopped; err != nil {
+		return errors.Join(fmt.Errorf("API calls were cut off: %w", err), server.Close())
+	}
+	return nil
+}
+
+// handler returns everything that is served over HTTPS. Bodies are bounded by
+// the verifier. /metrics and /healthz take no credentials and tell no secrets:
+// /metrics names partitions and counts what is in them.
+func (c *Controller) handler() http.Handler {
+	registry := telemetry.NewRegistry()
+	registry.MustRegister(newMetrics(c))
+	verifier := &auth.Verifier{
+		// Tools of the original sign for the names of its services.
+		Services: []string{"ec2", "compute", "properties", "bootstrap"},
+		Secret:   c.secret,
+	}
+	ec2 := ec2api.NewHandler(ec2api.Options{Cloud: c, Verifier: verifier, Log: c.log, Registry: registry})
+	mux := http.NewServeMux()
+	mux.Handle("/{$}", ec2)
+	mux.Handle("/services/compute", ec2)
+	mux.Handle("/services/compute/", ec2)
+	mux.Handle("/services/Properties", propapi.NewHandler(propapi.Options{Properties: c, Verifier: verifier, Log: c.log, Registry: registry}))
+	mux.Handle("GET /metrics", telemetry.MetricsHandler(registry, store.Metrics()))
+	mux.HandleFunc("GET /healthz", c.healthz)
+	return mux
+}
+
+// healthz answers 200 as long as the records can be read.
+func (c *Controller) healthz(w http.ResponseWriter, r *http.Request) {
+	if _, err := readView(r.Context(), c.store); err != nil {
+		http.Error(w, "the records cannot be read", http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package clc
+
+import (
+	"context"
+	"sync"
+
+	"github.com/mallee-io/mallee"
+	"github.com/mallee-io/mallee/internal/store"
+)
+
+// view is all records as of one moment, by id. It is never changed.
+type view struct {
+	volumes     map[string]volumeRecord
+	attachments map[string]attachmentRecord
+	nodes       map[string]nodeRecord
+	partitions  map[string]partitionRecord
+	properties  map[string]propertyRecord
+}
+
+func readView(ctx context.Context, s *store.Store) (*view, error) {
+	snap, err := s.Snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	v := &view{}
+	if v.volumes, err = volumes.All(snap); err != nil {
+		return nil, err
+	}
+	if v.attachments, err = attachments.All(snap); err != nil {
+		return nil, err
+	}
+	if v.nodes, err = nodes.All(snap); err != nil {
+		return nil, err
+	}
+	if v.partitions, err = partitions.All(snap); err != nil {
+		return nil, err
+	}
+	if v.properties, err = properties.All(snap); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// node returns the name and the record of the node that is an instance.
+func (v *view) node(id mallee.InstanceID) (name string, r nodeRecord, found bool) {
+	for name, r := range v.nodes {
+		if r.InstanceID == id {
+			return name, r, true
+		}
+	}
+	return "", nodeRecord{}, false
+}
+
+// attachedTo reports whether an instance has an attachment in any state.
+func (v *view) attachedTo(id mallee.InstanceID) bool {
+	for _, a := range v.attachments {
+		if a.InstanceID == id {
+			return true
+		}
+	}
+	return false
+}
+
+// feed gives the latest view to the agents' streams.
+type feed struct {
+	mu      sync.Mutex
+	latest  *view
+	renewed chan struct{} // closed when latest is replaced
+}
+
+func newFeed(first *view) *feed { return &feed{latest: first, renewed: make(chan struct{})} }
+
+func (f *feed) publish(v *view) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.latest = v
+	close(f.renewed)
+	f.renewed = make(chan struct{})
+}
+
+// current returns the latest view and a channel that is closed when there is a
+// later one.
+func (f *feed) current() (*view, <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.latest, f.renewed
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package clc
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/mallee-io/mallee"
+	"github.com/mallee-io/mallee/internal/store"
+	"github.com/mallee-io/mallee/internal/telemetry"
+)
+
+// maxSizeGiB is the largest volume that can be asked for: 64 TiB, as EC2's.
+const maxSizeGiB = 64 << 10
+
+// CreateVolume records the wish for a volume and returns it in the state
+// creating. A client token that was used before returns what it made then.
+func (c *Controller) CreateVolume(ctx context.Context, spec mallee.VolumeSpec) (mallee.Volume, error) {
+	const op = "create a volume in"
+	if spec.SizeGiB < 1 || spec.SizeGiB > maxSizeGiB {
+		return mallee.Volume{}, refuse(op, mallee.Invalid, spec.Partition, "size %d GiB is not within 1 to %d", spec.SizeGiB, maxSizeGiB)
+	}
+	if !mallee.ValidPartition(spec.Partition) {
+		return mallee.Volume{}, refuse(op, mallee.NotFound, spec.Partition, "there is no such partition")
+	}
+	var id mallee.VolumeID
+	var r volumeRecord
+	err := c.store.Update(ctx, func(tx *store.Tx) error {
+		if spec.ClientToken != "" {
+			token, used, err := tokens.Get(tx, tokenID(spec.ClientToken))
+			if err != nil {
+				return err
+			}
+			if used {
+				if token.Partition != spec.Partition || token.SizeGiB != spec.SizeGiB {
+					return refuse(op, mallee.Mismatch, spec.Partition, "client token %q was used for %s, with %d GiB in %s",
+						spec.ClientToken, token.VolumeID, token.SizeGiB, token.Partition)
+				}
+				id = token.VolumeID
+				r, _, err = volumes.Get(tx, string(id))
+				return err
+			}
+		}
+		if _, found, err := partitions.Get(tx, spec.Partition); err != nil || !found {
+			if err == nil {
+				err = refuse(op, mallee.NotFound, spec.Partition, "there is no such partition, or its storage controller has never connected")
+			}
+			return err
+		}
+		// Pools are thin, so that what is free does not bound what can be promised.
+		r = volumeRecord{
+			Partition: spec.Partition, SizeGiB: spec.SizeGiB, State: mallee.VolumeCreating,
+			Created: time.Now().UTC(), Token: spec.ClientToken, RequestID: telemetry.RequestID(ctx),
+		}
+		if pool := c.presence.partition(spec.Partition).PoolBytes; pool > 0 && r.bytes() > pool {
+			return refuse(op, mallee.Exhausted, spec.Partition, "%d GiB is more than its whole pool of %d GiB", spec.SizeGiB, pool/mallee.GiB)
+		}
+		id = mallee.NewVolumeID()
+		if spec.ClientToken != "" {
+			token := tokenRecord{VolumeID: id, Partition: spec.Partition, SizeGiB: spec.SizeGiB}
+			if err := tokens.Put(tx, tokenID(spec.ClientToken), token); err != nil {
+				return err
+			}
+		}
+		return volumes.Put(tx, string(id), r)
+	})
+	if err != nil {
+		return mallee.Volume{}, err
+	}
+	c.log.InfoContext(ctx, "volume wanted", "volume_id", id, "partition", spec.Partition, "size_gib", spec.SizeGiB)
+	return r.volume(id), nil
+}
+
+// Volumes returns all volumes in the order of their ids, each with its attachment.
+func (c *Controller) Volumes(ctx context.Context) ([]mallee.Volume, error) {
+	v, err := readView(ctx, c.store)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]mallee.Volume, 0, len(v.volumes))
+	for _, id := range slices.Sorted(maps.Keys(v.volumes)) {
+		volume := v.volumes[id].volume(mallee.VolumeID(id))
+		if a, ok := v.attachments[id]; ok {
+			attachment := a.attachment(volume.ID)
+			volume.Attachment = &attachment
+		}
+		list = append(list, volume)
+	}
+	return list, nil
+}
+
+// DeleteVolume records the wish that a volume be gone. Doing so again while it
+// goes is success.
+func (c *Controller) DeleteVolume(ctx context.Context, id mallee.VolumeID) error {
+	const op = "delete"
+	err := c.store.Update(ctx, func(tx *store.Tx) error {
+		r, err := getVolume(tx, op, id)
+		if err != nil {
+			return err
+		}
+		switch r.State {
+		case mallee.VolumeDeleting:
+			return nil
+		case mallee.VolumeInUse:
+			a, _, err := attachments.Get(tx, string(id))
+			if err != nil {
+				return err
+			}
+			return refuse(op, mallee.InUse, string(id), "it is attached to %s", a.InstanceID)
+		case mallee.VolumeCreating:
+			return refuse(op, mallee.IncorrectState, string(id), "it is still being created")
+		}
+		r.State, r.Message, r.RequestID = mallee.VolumeDeleting, "", telemetry.RequestID(ctx)
+		return volumes.Put(tx, string(id), r)
+	})
+	if err == nil {
+		c.log.InfoContext(ctx, "volume no longer wanted", "volume_id", id)
+	}
+	return err
+}
+
+func getVolume(tx *store.Tx, op string, id mallee.VolumeID) (volumeRecord, error) {
+	if !id.Valid() {
+		return volumeRecord{}, refuse(op, mallee.Malformed, string(id), "a volume id is vol- and 8 or 17 hexadecimal digits")
+	}
+	r, found, err := volumes.Get(tx, string(id))
+	if err == nil && !found {
+		err = refuse(op, mallee.NotFound, string(id), "there is no such volume")
+	}
+	return r, err
+}
+
+// tokenID makes an id for the store of a client token, which may hold anything.
+func tokenID(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return hex.EncodeToString(sum[:])
+}
