@@ -3,11 +3,120 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+
+	"github.com/mallee-io/mallee"
+	spv1 "github.com/mallee-io/mallee/api/sp/v1"
+	"github.com/mallee-io/mallee/internal/command"
+	"github.com/mallee-io/mallee/internal/config"
+	"github.com/mallee-io/mallee/internal/rpc"
+	"github.com/mallee-io/mallee/internal/sp"
+	"github.com/mallee-io/mallee/internal/telemetry"
 )
 
-func newSPCommand(*options) *cobra.Command {
-	return &cobra.Command{Use: "sp", RunE: func(*cobra.Command, []string) error { return errors.New("not built in yet") }}
+// bindInterval is how often an admin address is tried that this machine does not
+// have yet. Storage controllers fail over to the others meanwhile.
+const bindInterval = 2 * time.Second
+
+func newSPCommand(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:   "sp",
+		Short: "Run a storage processor: volumes of this machine's volume group, exported over iSCSI",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return run(cmd, o, rpc.SP, runSP) },
+	}
+}
+
+// runSP serves until ctx ends, and leaves everything exported when it returns.
+func runSP(ctx context.Context, c *config.Config, log *slog.Logger) error {
+	if err := c.SP.Check(); err != nil {
+		return err
+	}
+	admin, err := mallee.ParseHosts(strings.Join(c.SP.AdminAddresses, ","), config.SPAdminPort)
+	if err != nil {
+		return fmt.Errorf("sp.admin_addresses: %w", err)
+	}
+	portals, err := mallee.ParsePaths(strings.Join(c.SP.DataAddresses, ","))
+	if err != nil {
+		return fmt.Errorf("sp.data_addresses: %w", err)
+	}
+	bundle, err := rpc.LoadBundle(c.SP.Certs)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(c.SP.StateDir, 0o700); err != nil {
+		return err
+	}
+	if err := sp.PrepareHost(ctx, command.Runner{Log: log}, c.SP.VolumeGroup); err != nil {
+		return err
+	}
+	registry := telemetry.NewRegistry()
+	processor, err := sp.New(ctx, sp.Options{
+		Name: c.SP.Name, VolumeGroup: c.SP.VolumeGroup, Pool: c.SP.Pool, DataPortals: portals.List,
+		StateDir: c.SP.StateDir, Log: log, Registry: registry,
+	})
+	if err != nil {
+		return err
+	}
+	server := rpc.NewServer(bundle, log, rpc.SC)
+	spv1.RegisterStorageProcessorServer(server, processor)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return telemetry.ServeMetrics(ctx, c.SP.MetricsListen, registry) })
+	for _, addr := range admin {
+		g.Go(func() error { return serveAdmin(ctx, server, addr, log) })
+	}
+	g.Go(func() error {
+		<-ctx.Done()
+		stopAdmin(server)
+		return ctx.Err()
+	})
+	return g.Wait()
+}
+
+// serveAdmin serves on addr until server is stopped, and waits for an address
+// that is not there yet: a NIC that is late at boot must not keep the others,
+// and what they export, away.
+func serveAdmin(ctx context.Context, server *grpc.Server, addr netip.AddrPort, log *slog.Logger) error {
+	ticker := time.NewTicker(bindInterval)
+	defer ticker.Stop()
+	for told := ""; ; {
+		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr.String())
+		if err == nil {
+			log.InfoContext(ctx, "admin interface serves", "address", addr)
+			err = server.Serve(listener)
+			if ctx.Err() != nil || errors.Is(err, grpc.ErrServerStopped) {
+				return nil
+			}
+			return fmt.Errorf("cannot serve on %s: %w", addr, err)
+		}
+		if told != err.Error() {
+			told = err.Error()
+			log.WarnContext(ctx, "admin address cannot be bound yet", "address", addr, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// stopAdmin lets the calls at work end, within a bound: one that waits for the
+// commands in flight of a dead initiator would wait long. It is asked again.
+func stopAdmin(server *grpc.Server) {
+	timer := time.AfterFunc(10*time.Second, server.Stop)
+	defer timer.Stop()
+	server.GracefulStop()
 }

@@ -122,15 +122,23 @@ var kinds = map[codes.Code]mallee.Kind{
 	codes.Canceled:           mallee.Unavailable,
 }
 
-// failure turns a status into the error that san.SAN promises.
+// failure turns what a call returned into the error that san.SAN promises.
 func failure(op string, id mallee.VolumeID, err error) error {
 	if err == nil {
 		return nil
 	}
-	s := status.Convert(err)
-	kind, known := kinds[s.Code()]
+	code, message := status.Code(err), err.Error()
+	// Interceptors of the connection may have wrapped the status in words of their
+	// own. The SAN's words are in the status.
+	if s, ok := errors.AsType[interface {
+		error
+		GRPCStatus() *status.Status
+	}](err); ok {
+		message = s.GRPCStatus().Message()
+	}
+	kind, known := kinds[code]
 	if !known {
 		kind = mallee.Internal
 	}
-	return &mallee.Error{Op: op, Kind: kind, ID: string(id), Err: errors.New(s.Message())}
+	return &mallee.Error{Op: op, Kind: kind, ID: string(id), Err: errors.New(message)}
 }

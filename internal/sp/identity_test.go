@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sp
+
+import (
+	"testing"
+
+	"github.com/mallee-io/mallee"
+)
+
+func TestWWIDIsReadableAndValid(t *testing.T) {
+	for _, tt := range []struct {
+		id   mallee.VolumeID
+		want mallee.WWID
+	}{
+		{"vol-1a2b3c4d", "360014056d6c6c650000000001a2b3c4d"},
+		{"vol-0123456789abcdef0", "360014056d6c6c650123456789abcdef0"},
+	} {
+		t.Run(string(tt.id), func(t *testing.T) {
+			if got := WWID(tt.id); got != tt.want || !got.Valid() {
+				t.Errorf("WWID %s, valid %v, want %s", got, got.Valid(), tt.want)
+			}
+			if s := serial(tt.id); len(s) != 32 {
+				t.Errorf("serial %s has %d digits, want 32", s, len(s))
+			}
+		})
+	}
+}
+
+func FuzzCache(f *testing.F) {
+	f.Add([]byte(`{"version":1,"exports":[{"volume_id":"vol-1a2b3c4d","initiator":"iqn.2026-11.io.mallee:nc1","lun":1}],"last_luns":{"iqn.2026-11.io.mallee:nc1":7}}`))
+	f.Add([]byte(`{"version":2}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		e := &exports{luns: map[exportKey]uint16{}, last: map[mallee.IQN]uint16{}}
+		if e.parse(b) != nil {
+			return
+		}
+		for key, lun := range e.luns {
+			if key.check() != nil || lun < 1 || lun > maxLUN {
+				t.Errorf("%v with LUN %d was accepted", key, lun)
+			}
+		}
+	})
+}

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sp_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/testing/protocmp"
+
+	"github.com/mallee-io/mallee"
+	spv1 "github.com/mallee-io/mallee/api/sp/v1"
+	"github.com/mallee-io/mallee/internal/lio/liotest"
+	"github.com/mallee-io/mallee/internal/lvm/lvmtest"
+	"github.com/mallee-io/mallee/internal/sp"
+	"github.com/mallee-io/mallee/internal/telemetry"
+)
+
+const (
+	vol1 = "vol-1a2b3c4d"
+	vol2 = "vol-0123456789abcdef0"
+	nc1  = "iqn.2026-11.io.mallee:nc1"
+	nc2  = "iqn.2026-11.io.mallee:nc2"
+)
+
+// machine is a machine on which a storage processor can be started, killed and
+// started again.
+type machine struct {
+	pool     *lvmtest.Pool
+	kernel   *liotest.ConfigFS
+	stateDir string
+	log      bytes.Buffer
+}
+
+func newMachine(t *testing.T) *machine {
+	m := &machine{pool: lvmtest.NewPool(100 * mallee.GiB), kernel: liotest.New(), stateDir: t.TempDir()}
+	m.kernel.Device = m.pool.Active
+	m.pool.Open = m.kernel.Open
+	return m
+}
+
+func (m *machine) reboot() {
+	m.pool.Reboot()
+	m.kernel.Reboot()
+}
+
+func (m *machine) options() sp.Options {
+	return sp.Options{
+		Name:        "san1",
+		DataPortals: []netip.AddrPort{netip.MustParseAddrPort("10.107.1.200:3260"), netip.MustParseAddrPort("10.108.1.200:3260")},
+		StateDir:    m.stateDir,
+		Log:         slog.New(slog.NewJSONHandler(&m.log, nil)),
+		Registry:    prometheus.NewRegistry(),
+		Volumes:     m.pool,
+		ConfigFS:    m.kernel,
+	}
+}
+
+func (m *machine) start(t *testing.T) *sp.Server {
+	t.Helper()
+	s, err := sp.New(t.Context(), m.options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func create(t *testing.T, s *sp.Server, id string) {
+	t.Helper()
+	if _, err := s.CreateVolume(t.Context(), &spv1.CreateVolumeRequest{VolumeId: id, SizeBytes: mallee.GiB}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func export(t *testing.T, s *sp.Server, id, initiator string) *spv1.Export {
+	t.Helper()
+	r, err := s.ExportVolume(t.Context(), &spv1.ExportVolumeRequest{VolumeId: id, Initiator: initiator})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.GetExport()
+}
+
+func unexport(t *testing.T, s *sp.Server, id, initiator string) {
+	t.Helper()
+	if _, err := s.UnexportVolume(t.Context(), &spv1.UnexportVolumeRequest{VolumeId: id, Initiator: initiator}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func exports(t *testing.T, s *sp.Server) []*spv1.Export {
+	t.Helper()
+	r, err := s.ListExports(t.Context(), &spv1.ListExportsRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.GetExports()
+}
+
+// mapped returns the LUNs that the kernel shows an initiator.
+func (m *machine) mapped(t *testing.T, initiator string) []string {
+	t.Helper()
+	names, err := m.kernel.List("iscsi/iqn.2026-11.io.mallee:san1/tpgt_1/acls/" + initiator)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var luns []string
+	for _, n := range names {
+		if ok, _ := filepath.Match("lun_*", n); ok {
+			luns = append(luns, n)
+		}
+	}
+	return luns
+}
+
+func TestExportsComeBackAfterAReboot(t *testing.T) {
+	m := newMachine(t)
+	s := m.start(t)
+	create(t, s, vol1)
+	create(t, s, vol2)
+	export(t, s, vol2, nc1)
+	unexport(t, s, vol2, nc1) // so that the LUN of vol1 is not the first
+	want := []*spv1.Export{export(t, s, vol1, nc1)}
+
+	m.reboot()
+	s = m.start(t)
+	if diff := cmp.Diff(want, exports(t, s), protocmp.Transform()); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"lun_2"}, m.mapped(t, nc1)); diff != "" {
+		t.Errorf("what the kernel shows: %s", diff)
+	}
+	// LUN 1 was taken back before the reboot and is still not given anew.
+	if e := export(t, s, vol2, nc1); e.GetLun() != 3 {
+		t.Errorf("LUN %d after the reboot, want 3", e.GetLun())
+	}
+}
+
+func TestKillOfTheProcessDisturbsNothing(t *testing.T) {
+	m := newMachine(t)
+	s := m.start(t)
+	create(t, s, vol1)
+	want := export(t, s, vol1, nc1)
+	m.kernel.Drain = func(link string) { t.Errorf("%s was taken out", link) }
+	for _, lose := range []string{"nothing", "exports.json"} {
+		t.Run("losing "+lose, func(t *testing.T) {
+			_ = os.Remove(filepath.Join(m.stateDir, lose))
+			s = m.start(t)
+			if diff := cmp.Diff([]*spv1.Export{want}, exports(t, s), protocmp.Transform()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestABrokenVolumeDoesNotKeepTheOthersAway(t *testing.T) {
+	m := newMachine(t)
+	s := m.start(t)
+	create(t, s, vol1)
+	create(t, s, vol2)
+	export(t, s, vol1, nc1)
+	export(t, s, vol2, nc1)
+	m.reboot()
+	if err := m.pool.Remove(t.Context(), vol1); err != nil {
+		t.Fatal(err)
+	}
+	s = m.start(t)
+	if diff := cmp.Diff([]string{"lun_2"}, m.mapped(t, nc1)); diff != "" {
+		t.Error(diff)
+	}
+	unexport(t, s, vol1, nc1)
+	if got := len(exports(t, s)); got != 1 {
+		t.Errorf("%d exports, want 1", got)
+	}
+}
+
+func TestOneVolumeThatDoesNotDrainHoldsUpNoOther(t *testing.T) {
+	m := newMachine(t)
+	s := m.start(t)
+	create(t, s, vol1)
+	export(t, s, vol1, nc1)
+	draining, drained := make(chan struct{}), make(chan struct{})
+	m.kernel.Drain = func(string) { close(draining); <-drained }
+	done := make(chan error)
+	go func() {
+		_, err := s.UnexportVolume(t.Context(), &spv1.UnexportVolumeRequest{VolumeId: vol1, Initiator: nc1})
+		done <- err
+	}()
+	<-draining
+	create(t, s, vol2)
+	export(t, s, vol2, nc1)
+	if got := len(exports(t, s)); got != 2 {
+		t.Errorf("%d exports while one drains, want 2: it is not free yet", got)
+	}
+	close(drained)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAnInitiatorWithoutLUNsLeftIsTold(t *testing.T) {
+	m := newMachine(t)
+	s := m.start(t)
+	for range 255 {
+		id := string(mallee.NewVolumeID())
+		create(t, s, id)
+		export(t, s, id, nc1)
+	}
+	create(t, s, vol1)
+	_, err := s.ExportVolume(t.Context(), &spv1.ExportVolumeRequest{VolumeId: vol1, Initiator: nc1})
+	if status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("error %v, want ResourceExhausted", err)
+	}
+	export(t, s, vol1, nc2)
+}
+
+func TestTheCacheIsPrivateAndVersioned(t *testing.T) {
+	m := newMachine(t)
+	s := m.start(t)
+	create(t, s, vol1)
+	export(t, s, vol1, nc1)
+	file := filepath.Join(m.stateDir, "exports.json")
+	info, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, want 0600", info.Mode())
+	}
+	for name, content := range map[string]string{
+		"a later schema":     `{"version": 2}`,
+		"no JSON":            `{`,
+		"a LUN twice":        `{"version":1,"exports":[{"volume_id":"` + vol1 + `","initiator":"` + nc1 + `","lun":1},{"volume_id":"` + vol2 + `","initiator":"` + nc1 + `","lun":1}]}`,
+		"a path as a volume": `{"version":1,"exports":[{"volume_id":"../x","initiator":"` + nc1 + `","lun":1}]}`,
+	} {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := sp.New(t.Context(), m.options()); err == nil {
+			t.Errorf("%s was accepted", name)
+		}
+	}
+}
+
+func TestEachChangeIsLoggedOnce(t *testing.T) {
+	m := newMachine(t)
+	s := m.start(t)
+	m.log.Reset()
+	for range 2 {
+		create(t, s, vol1)
+		export(t, s, vol1, nc1)
+	}
+	for range 2 {
+		unexport(t, s, vol1, nc1)
+	}
+	var got []string
+	for d := json.NewDecoder(&m.log); d.More(); {
+		var line struct {
+			Msg       string `json:"msg"`
+			VolumeID  string `json:"volume_id"`
+			Initiator string `json:"initiator"`
+		}
+		if err := d.Decode(&line); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, line.Msg+" "+line.VolumeID+" "+line.Initiator)
+	}
+	want := []string{"volume created " + vol1 + " ", "volume exported " + vol1 + " " + nc1, "volume unexported " + vol1 + " " + nc1}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestMetricsTellThePoolAndTheCalls(t *testing.T) {
+	m := newMachine(t)
+	o := m.options()
+	registry := prometheus.NewRegistry()
+	o.Registry = registry
+	s, err := sp.New(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	create(t, s, vol1)
+	export(t, s, vol1, nc1)
+	if _, err := s.CreateVolume(t.Context(), &spv1.CreateVolumeRequest{VolumeId: "x"}); err == nil {
+		t.Fatal("x was accepted")
+	}
+	page := httptest.NewRecorder()
+	telemetry.MetricsHandler(registry).ServeHTTP(page, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	for _, want := range []string{
+		`mallee_sp_calls_total{code="InvalidArgument",method="CreateVolume"} 1`,
+		`mallee_sp_calls_total{code="OK",method="CreateVolume"} 1`,
+		`mallee_sp_calls_total{code="OK",method="ExportVolume"} 1`,
+		`mallee_sp_exports 1`,
+		`mallee_sp_pool_free_bytes 1.073741824e+11`,
+		`mallee_sp_pool_size_bytes 1.073741824e+11`,
+		`mallee_sp_volumes 1`,
+	} {
+		if !strings.Contains(page.Body.String(), want+"\n") {
+			t.Errorf("metrics lack %s", want)
+		}
+	}
+}
