@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ec2api
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func FuzzMatches(f *testing.F) {
+	for _, seed := range [][2]string{
+		{"/dev/*", "/dev/sdf"}, {"*", ""}, {"?", ""}, {"a*b*c", "aXbbYc"}, {"**?", "x"}, {"", ""}, {"*ab", "aab"}, {"vol-?", "vol-"},
+	} {
+		f.Add(seed[0], seed[1])
+	}
+	f.Fuzz(func(t *testing.T, pattern, s string) {
+		expression := strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(regexp.QuoteMeta(pattern))
+		if strings.Contains(pattern, `\`) || !isASCII(pattern+s) {
+			t.Skip("the expression means something else for these")
+		}
+		want := regexp.MustCompile(`(?s)\A` + expression + `\z`).MatchString(s)
+		if got := matches(pattern, s); got != want {
+			t.Errorf("matches(%q, %q) is %v", pattern, s, got)
+		}
+	})
+}
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return c > 127 })
+}
+
+func FuzzPageToken(f *testing.F) {
+	f.Add("YWZ0ZXI6dm9sLTFhMmIzYzRk")
+	f.Add("Zm9v")
+	f.Add("")
+	f.Fuzz(func(t *testing.T, token string) {
+		after, ok := page{NextToken: token}.after()
+		if !ok || after == "" {
+			return
+		}
+		one := 1
+		id := func(s string) string { return s }
+		if _, next := cut(page{MaxResults: &one}, []string{after, after + "x"}, id); next == "" {
+			t.Fatalf("no token after %q", after)
+		} else if again, ok := (page{NextToken: next}).after(); !ok || again != after {
+			t.Fatalf("%q became %q", after, again)
+		}
+	})
+}
