@@ -78,7 +78,8 @@ func Start(ctx context.Context, o Options) (*Lab, error) {
 	l := newLab(dir, o.Topology)
 	if err := l.start(ctx); err != nil {
 		l.Tails(o.Log, 30)
-		return nil, errors.Join(err, l.Close())
+		_ = l.Close() // what was not made cannot be taken down
+		return nil, err
 	}
 	return l, nil
 }
@@ -124,6 +125,7 @@ func (l *Lab) Close() error {
 	for _, m := range l.machines {
 		errs = append(errs, m.Kill(ctx))
 	}
+	// Each is tried, whatever became of the others.
 	errs = append(errs,
 		ipBatch(ctx, hostNetworkDown(l.topology)),
 		unix.Unmount(memoryDir(l.RunDir), unix.MNT_DETACH),

@@ -162,6 +162,9 @@ func testPowerCycle(ctx context.Context, t *testing.T, l *lab.Lab, san, nc1 *lab
 	if _, err := san.RunInput(ctx, mark, "dd", "of=/dev/ubda", "oflag=direct,sync", "conv=sync", "bs=4k"); err != nil {
 		t.Fatal(err)
 	}
+	if err := san.WriteFile(ctx, "/etc/leftover", mark, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	if err := l.Cut(ctx, portals[0]); err != nil {
 		t.Fatal(err)
 	}

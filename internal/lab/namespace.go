@@ -92,7 +92,7 @@ func reexecute(lock *os.File) (int, error) {
 	if err != nil && !errors.As(err, &exit) {
 		return 0, err
 	}
-	if status := cmd.ProcessState.Sys().(syscall.WaitStatus); status.Signaled() {
+	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 		return 128 + int(status.Signal()), nil
 	}
 	return cmd.ProcessState.ExitCode(), nil

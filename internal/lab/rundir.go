@@ -140,7 +140,7 @@ func checkStatic(path string) error {
 	if err != nil {
 		return err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	for _, p := range file.Progs {
 		if p.Type == elf.PT_INTERP {
 			return fmt.Errorf("%s is linked dynamically and cannot be init: build it with CGO_ENABLED=0", path)

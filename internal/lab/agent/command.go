@@ -93,9 +93,10 @@ func wait(cmd *exec.Cmd) (Exit, error) {
 	if cmd.ProcessState == nil {
 		return Exit{}, err
 	}
-	status := cmd.ProcessState.Sys().(syscall.WaitStatus)
-	if status.Signaled() {
+	// Other errors tell of the exit code, or that descendants held the output.
+	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if ok && status.Signaled() {
 		return Exit{Code: 128 + int(status.Signal()), Signal: status.Signal()}, nil
 	}
-	return Exit{Code: status.ExitStatus()}, nil
+	return Exit{Code: cmd.ProcessState.ExitCode()}, nil
 }
