@@ -74,7 +74,8 @@ func (k *keeper) set(w wish) {
 func (k *keeper) released() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.wish.GetExport() == nil || k.report.GetState() == cloudv1.AttachmentReport_STATE_DETACHED
+	return k.wish.GetExport() == nil ||
+		k.report.GetState() == cloudv1.AttachmentReport_STATE_DETACHED && k.report.GetGeneration() == k.wish.GetGeneration()
 }
 
 func (k *keeper) run(ctx context.Context) {
@@ -107,7 +108,7 @@ func (k *keeper) step(ctx context.Context) time.Duration {
 	var pause time.Duration
 	switch {
 	case w.GetWanted():
-		pause = k.attach(ctx, w, report)
+		pause = k.attach(ctx, w, before, report)
 	case w.GetExport() == nil:
 		report.State, pause = cloudv1.AttachmentReport_STATE_DETACHED, whileIdle
 	default:
@@ -125,8 +126,13 @@ func (k *keeper) step(ctx context.Context) time.Duration {
 	return pause
 }
 
-func (k *keeper) attach(ctx context.Context, w wish, report *cloudv1.AttachmentReport) time.Duration {
+func (k *keeper) attach(ctx context.Context, w wish, before, report *cloudv1.AttachmentReport) time.Duration {
 	report.State = cloudv1.AttachmentReport_STATE_ATTACHING
+	if before.GetState() == cloudv1.AttachmentReport_STATE_ATTACHED {
+		// What cannot be looked at now, because multipathd restarts say, is
+		// where it was.
+		report.State, report.Device = before.GetState(), before.GetDevice()
+	}
 	if w.GetExport() == nil {
 		return whileIdle // the wish changes when the SAN offers the volume
 	}
@@ -144,6 +150,9 @@ func (k *keeper) attach(ctx context.Context, w wish, report *cloudv1.AttachmentR
 	}
 	report.Paths = paths(v, status)
 	if status.Device == "" {
+		if err == nil { // looked, and it is gone
+			report.State, report.Device = cloudv1.AttachmentReport_STATE_ATTACHING, ""
+		}
 		return whileWaiting
 	}
 	// A device that was handed out stays attached whatever becomes of its paths.
@@ -168,7 +177,12 @@ func (k *keeper) detach(ctx context.Context, w wish, before, report *cloudv1.Att
 	ctx, cancel := context.WithTimeout(ctx, detachTimeout)
 	defer cancel()
 	if err := k.connector.Detach(ctx, v); err != nil {
-		report.Message, report.Device = err.Error(), before.GetDevice()
+		report.Message = err.Error()
+		if _, inUse := errors.AsType[*connector.InUseError](err); inUse {
+			// Its user relies on the paths until the device is given back.
+			status, _ := k.connector.Repair(ctx, v)
+			report.Paths, report.Device = paths(v, status), status.Device
+		}
 		return whileWaiting
 	}
 	report.State = cloudv1.AttachmentReport_STATE_DETACHED
