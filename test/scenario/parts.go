@@ -144,7 +144,7 @@ func (c *Cloud) install(ctx context.Context, m *lab.Machine, role, name, configu
 // issue has the cloud controller issue a certificate bundle, once, and returns
 // its directory.
 func (c *Cloud) issue(ctx context.Context, role, name string) (string, error) {
-	dir := filepath.Join(c.dir, "certs", role+"-"+name)
+	dir := c.Bundle(role, name)
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
@@ -155,5 +155,8 @@ func (c *Cloud) issue(ctx context.Context, role, name string) (string, error) {
 	}
 	return dir, nil
 }
+
+// Bundle returns the directory of a part's certificates.
+func (c *Cloud) Bundle(role, name string) string { return filepath.Join(c.dir, "certs", role+"-"+name) }
 
 func quoted(list []string) string { return `"` + strings.Join(list, `", "`) + `"` }

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+
+	"github.com/mallee-io/mallee/test/scenario"
+)
+
+// testKill kills each part in the middle of an attach: it still ends in an
+// attached volume.
+func testKill(t *testing.T, w *world) {
+	for _, part := range []*scenario.Part{w.CLC, w.SC, w.NC, w.SP} {
+		t.Run(part.Name, func(t *testing.T) {
+			ctx := patience(t, 3*time.Minute)
+			volume := w.create(t)
+			_, err := w.ec2.AttachVolume(ctx, &ec2.AttachVolumeInput{
+				VolumeId: &volume, InstanceId: &w.instance, Device: aws.String("/dev/sdf"),
+			})
+			must(t, err)
+			must(t, part.Kill(ctx))
+			must(t, part.Start(ctx))
+			must(t, w.AwaitAttached(ctx, w.ec2, volume))
+			must(t, w.AwaitPaths(ctx, volume, 4, 4))
+			w.detach(t, volume)
+			w.remove(t, volume)
+		})
+	}
+}
+
+// testNodeRestart restarts the node controller: it keeps its instance id, and
+// the volume its guest.
+func testNodeRestart(t *testing.T, w *world) {
+	ctx := patience(t, 2*time.Minute)
+	volume := w.create(t)
+	w.attach(t, volume)
+	must(t, w.NC.Kill(ctx))
+	if _, err := w.NC1.Run(ctx, "dd", "if=/dev/mallee/"+volume, "of=/dev/null", "bs=1M", "count=8", "iflag=direct"); err != nil {
+		t.Errorf("without the node controller the volume cannot be read: %v", err)
+	}
+	must(t, w.NC.Start(ctx))
+	must(t, w.AwaitPaths(ctx, volume, 4, 4))
+	instance, err := w.Instance(ctx)
+	must(t, err)
+	if instance != w.instance {
+		t.Errorf("the node was %s and is %s", w.instance, instance)
+	}
+	w.detach(t, volume)
+	w.remove(t, volume)
+}
+
+// testSANReboot power-cycles the storage processor under a writing guest: the
+// exports come back and no write is lost.
+func testSANReboot(t *testing.T, w *world) {
+	ctx := patience(t, 5*time.Minute)
+	volume := w.create(t)
+	w.attach(t, volume)
+	fio, err := scenario.StartFio(ctx, w.NC1, scenario.Workload{Device: "/dev/mallee/" + volume, Length: 20 * time.Second})
+	must(t, err)
+	must(t, w.SAN.Kill(ctx))
+	must(t, w.SAN.Start(ctx))
+	must(t, w.SP.Start(ctx))
+	outcome, err := fio.Wait(ctx)
+	must(t, err)
+	if outcome.Errors != 0 || outcome.BytesVerified != outcome.BytesWritten {
+		t.Errorf("fio: %+v", outcome)
+	}
+	t.Logf("longest stall %v", outcome.LongestStall)
+	must(t, w.AwaitPaths(ctx, volume, 4, 4))
+	w.detach(t, volume)
+	w.remove(t, volume)
+}
+
+// testNoPath takes all paths away: I/O waits for a bounded time, then fails, and
+// the volume can still be detached.
+func testNoPath(t *testing.T, w *world) {
+	ctx := patience(t, 4*time.Minute)
+	must(t, w.SetProperty(ctx, "storage.nopathtimeout", "10"))
+	volume := w.create(t)
+	w.attach(t, volume)
+	for _, fabric := range []string{"fab1", "fab2"} {
+		must(t, w.Lab.CutFabric(ctx, fabric))
+	}
+	read := func() error {
+		_, err := w.NC1.Run(ctx, "dd", "if=/dev/mallee/"+volume, "of=/dev/null", "bs=4k", "count=1", "iflag=direct")
+		return err
+	}
+	if err := read(); err == nil || !strings.Contains(err.Error(), "Input/output error") {
+		t.Errorf("a read without any path: %v, want an I/O error", err)
+	}
+	must(t, w.AwaitPaths(ctx, volume, 4, 0))
+	for _, fabric := range []string{"fab1", "fab2"} {
+		must(t, w.Lab.HealFabric(ctx, fabric))
+	}
+	must(t, w.AwaitPaths(ctx, volume, 4, 4))
+	if err := read(); err != nil {
+		t.Errorf("a read with all paths back: %v", err)
+	}
+
+	// And gone for good: the node lets go of what it cannot reach.
+	for _, fabric := range []string{"fab1", "fab2"} {
+		must(t, w.Lab.CutFabric(ctx, fabric))
+	}
+	must(t, w.AwaitPaths(ctx, volume, 4, 0))
+	w.detach(t, volume)
+	for _, fabric := range []string{"fab1", "fab2"} {
+		must(t, w.Lab.HealFabric(ctx, fabric))
+	}
+	w.remove(t, volume)
+	_, err := w.Tool(ctx, "euca-modify-property", "-r", "PARTI00.storage.nopathtimeout")
+	must(t, err)
+	must(t, scenario.Eventually(ctx, 200*time.Millisecond, func() (bool, error) {
+		conf, err := w.NC1.ReadFile(ctx, "/etc/multipath/conf.d/mallee.conf")
+		return strings.Contains(string(conf), "no_path_retry 24"), errors.Join(err, fmt.Errorf("%s", conf))
+	}))
+}
