@@ -72,12 +72,18 @@ func parseAddr(s string, port uint16) (netip.AddrPort, error) {
 	if strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") {
 		bare = s[1 : len(s)-1]
 	}
-	if a, err := netip.ParseAddr(bare); err == nil {
-		return netip.AddrPortFrom(a.Unmap(), port), nil
+	a, err := netip.ParseAddr(bare)
+	if err != nil {
+		var ap netip.AddrPort
+		if ap, err = netip.ParseAddrPort(s); err != nil {
+			return netip.AddrPort{}, err
+		}
+		a, port = ap.Addr(), ap.Port()
 	}
-	ap, err := netip.ParseAddrPort(s)
-	if err != nil || ap.Port() == 0 {
+	// A zone names an interface of one machine, and may hold any character: it
+	// has no meaning to the others and no place in a file's name.
+	if port == 0 || a.Zone() != "" {
 		return netip.AddrPort{}, fmt.Errorf("no address: %q", s)
 	}
-	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()), nil
+	return netip.AddrPortFrom(a.Unmap(), port), nil
 }
