@@ -58,7 +58,8 @@ func (c *Connector) Repair(ctx context.Context, v Volume) (Status, error) {
 		status.Paths[i] = c.path(ctx, state, v, portal, sessions, m)
 	}
 	if m.Device == "" {
-		return status, nil
+		// The kernel gives the number of a map that is gone to the next one.
+		return status, c.unlink(v)
 	}
 	status.Map = m.Device
 	// One verified path must be there before the device has a name: identity
