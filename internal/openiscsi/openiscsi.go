@@ -77,7 +77,8 @@ func (p Portal) check() error {
 		return fmt.Errorf("%q is no iSCSI target name", p.Target)
 	case !ifaceForm.MatchString(p.Iface):
 		return fmt.Errorf("%q is no iface record of ours: it must begin with %s", p.Iface, Prefix)
-	case !p.Addr.IsValid() || p.Addr.Port() == 0:
+	// A zone may hold any character, a slash or a line feed too.
+	case !p.Addr.IsValid() || p.Addr.Port() == 0 || p.Addr.Addr().Zone() != "":
 		return fmt.Errorf("%q is no portal address", p.Addr)
 	}
 	return nil

@@ -3,14 +3,18 @@
 package openiscsi
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Session is a session of ours as the kernel shows it.
@@ -37,8 +41,8 @@ func (in *Initiator) Sessions() ([]Session, error) {
 	var sessions []Session
 	for _, d := range dirs {
 		s, ok, err := in.session(d.Name())
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // gone since the directory was read
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) {
+			continue // gone since the directory was read, or not yet complete
 		}
 		if err != nil {
 			return nil, fmt.Errorf("cannot read %s: %w", d.Name(), err)
@@ -47,6 +51,7 @@ func (in *Initiator) Sessions() ([]Session, error) {
 			sessions = append(sessions, s)
 		}
 	}
+	slices.SortFunc(sessions, func(a, b Session) int { return cmp.Compare(a.ID, b.ID) })
 	return sessions, nil
 }
 
@@ -105,7 +110,14 @@ func (in *Initiator) session(name string) (s Session, ok bool, err error) {
 	return s, true, nil
 }
 
+// attribute reads one attribute. sysfs answers ENODEV, not ENOENT, for one that
+// goes while it is read (fs/kernfs/file.c), and "(null)" for one that iscsid has
+// not yet set.
 func attribute(dir, name string) (string, error) {
 	b, err := os.ReadFile(filepath.Join(dir, name))
-	return strings.TrimSpace(string(b)), err
+	value := strings.TrimSpace(string(b))
+	if err == nil && value == "(null)" {
+		return "", fs.ErrNotExist
+	}
+	return value, err
 }
