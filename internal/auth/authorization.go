@@ -21,7 +21,7 @@ const (
 // narrow; AWS's own are 16 to 128 word characters.
 var (
 	accessKeyForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
-	scopeForm     = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
+	scopeForm     = regexp.MustCompile(`^[!-~]{1,128}$`) // some clients invent a region from the host's name
 	signatureForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
 	headerForm    = regexp.MustCompile(`^[a-z0-9_-]{1,128}$`)
 )

@@ -16,10 +16,13 @@ const (
 	TooLarge   Code = "RequestEntityTooLarge"      // the body is over the limit
 )
 
-// Error is a refused request. Both of its fields may be shown to the caller.
+// Error is a refused request. Code and message may be shown to the caller.
 type Error struct {
 	Code    Code
 	Message string
+	// AccessKey is the key that the caller claims to have, for the log; empty
+	// when the request was refused before it came to that.
+	AccessKey string
 }
 
 // Error returns the message.

@@ -57,14 +57,14 @@ func (v *Verifier) Verify(r *http.Request) (accessKey string, body []byte, err e
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return "", nil, &Error{Incomplete, "the query string is malformed"}
+		return "", nil, &Error{Code: Incomplete, Message: "the query string is malformed"}
 	}
 	if body, err = v.readBody(r); err != nil {
 		return "", nil, err
 	}
 	canonical, err := canonicalRequest(r, query, a.signedHeaders, body)
 	if err != nil {
-		return "", nil, &Error{Incomplete, err.Error()}
+		return "", nil, &Error{Code: Incomplete, Message: err.Error()}
 	}
 	secret, err := v.Secret(r.Context(), a.accessKey)
 	if err != nil && mallee.KindOf(err) != mallee.NotFound {
@@ -75,7 +75,7 @@ func (v *Verifier) Verify(r *http.Request) (accessKey string, body []byte, err e
 	// not tell it from a wrong signature.
 	want := sign(secret, a, r.Header.Get("X-Amz-Date"), canonical)
 	if !hmac.Equal([]byte(want), []byte(a.signature)) || !known {
-		return "", nil, &Error{Failure, "AWS was not able to validate the provided access credentials"}
+		return "", nil, &Error{Failure, "AWS was not able to validate the provided access credentials", a.accessKey}
 	}
 	return a.accessKey, body, nil
 }
@@ -84,31 +84,31 @@ func (v *Verifier) Verify(r *http.Request) (accessKey string, body []byte, err e
 func (v *Verifier) claim(r *http.Request) (authorization, error) {
 	header := r.Header.Values("Authorization")
 	if len(header) == 0 {
-		return authorization{}, &Error{Missing, "the request has no Authorization header: sign it with Signature Version 4"}
+		return authorization{}, &Error{Code: Missing, Message: "the request has no Authorization header: sign it with Signature Version 4"}
 	}
 	if len(header) > 1 {
-		return authorization{}, &Error{Incomplete, "the request has more than one Authorization header"}
+		return authorization{}, &Error{Code: Incomplete, Message: "the request has more than one Authorization header"}
 	}
 	a, err := parseAuthorization(header[0])
 	if err != nil {
-		return authorization{}, &Error{Incomplete, err.Error()}
+		return authorization{}, &Error{Code: Incomplete, Message: err.Error()}
 	}
 	if !slices.Contains(v.Services, a.service) {
-		return authorization{}, &Error{Failure, fmt.Sprintf("the credential is scoped to service '%s', which is none of: %s", a.service, strings.Join(v.Services, ", "))}
+		return authorization{}, &Error{Failure, fmt.Sprintf("the credential is scoped to service '%s', which is none of: %s", a.service, strings.Join(v.Services, ", ")), a.accessKey}
 	}
 	return a, v.checkDate(a, r.Header.Values("X-Amz-Date"))
 }
 
 func (v *Verifier) checkDate(a authorization, header []string) error {
 	if len(header) != 1 {
-		return &Error{Incomplete, "the request must have one X-Amz-Date header"}
+		return &Error{Code: Incomplete, Message: "the request must have one X-Amz-Date header"}
 	}
 	date, err := time.Parse(timeFormat, header[0])
 	if err != nil {
-		return &Error{Incomplete, "X-Amz-Date is not of the form YYYYMMDDTHHMMSSZ"}
+		return &Error{Code: Incomplete, Message: "X-Amz-Date is not of the form YYYYMMDDTHHMMSSZ"}
 	}
 	if date.Format(dayFormat) != a.day {
-		return &Error{Incomplete, fmt.Sprintf("the credential is scoped to %s, but X-Amz-Date is %s", a.day, header[0])}
+		return &Error{Code: Incomplete, Message: fmt.Sprintf("the credential is scoped to %s, but X-Amz-Date is %s", a.day, header[0])}
 	}
 	now, skew := time.Now, v.MaxSkew
 	if v.Now != nil {
@@ -118,7 +118,7 @@ func (v *Verifier) checkDate(a authorization, header []string) error {
 		skew = DefaultMaxSkew
 	}
 	if t := now(); date.Before(t.Add(-skew)) || date.After(t.Add(skew)) {
-		return &Error{Expired, fmt.Sprintf("the request was signed at %s and it is %s now: more than %v apart", header[0], t.UTC().Format(timeFormat), skew)}
+		return &Error{Expired, fmt.Sprintf("the request was signed at %s and it is %s now: more than %v apart", header[0], t.UTC().Format(timeFormat), skew), a.accessKey}
 	}
 	return nil
 }
@@ -130,7 +130,7 @@ func (v *Verifier) readBody(r *http.Request) ([]byte, error) {
 	if limit == 0 {
 		limit = DefaultMaxBody
 	}
-	tooLarge := &Error{TooLarge, fmt.Sprintf("the request body is over %d bytes", limit)}
+	tooLarge := &Error{Code: TooLarge, Message: fmt.Sprintf("the request body is over %d bytes", limit)}
 	if r.ContentLength > limit {
 		return nil, tooLarge
 	}
@@ -139,7 +139,7 @@ func (v *Verifier) readBody(r *http.Request) ([]byte, error) {
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
 	if err != nil {
-		return nil, &Error{Incomplete, "the request body ended early"}
+		return nil, &Error{Code: Incomplete, Message: "the request body ended early"}
 	}
 	if int64(len(body)) > limit {
 		return nil, tooLarge

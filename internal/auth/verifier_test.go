@@ -250,6 +250,28 @@ type brokenBody struct{}
 
 func (brokenBody) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
+// endlessBody is what a caller sends who wants to fill the memory.
+type endlessBody struct{ read int }
+
+func (b *endlessBody) Read(p []byte) (int, error) {
+	b.read += len(p)
+	return len(p), nil
+}
+
+func TestEndlessBodyIsLeftUnread(t *testing.T) {
+	r := plainRequest().signed(t)
+	body := &endlessBody{}
+	r.Body, r.ContentLength = io.NopCloser(body), -1
+	v := newVerifier()
+	v.MaxBody = 1000
+	if _, _, err := v.Verify(r); refusal(t, err) != auth.TooLarge {
+		t.Errorf("refused with %v", err)
+	}
+	if body.read > 1001 {
+		t.Errorf("%d bytes were read, with a limit of 1000", body.read)
+	}
+}
+
 func TestUnknownKeyAndWrongSecretLookAlike(t *testing.T) {
 	unknown, wrong := plainRequest(), plainRequest()
 	unknown.key, wrong.secret = "AKIANOBODY", "guess"

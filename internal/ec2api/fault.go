@@ -3,8 +3,6 @@
 package ec2api
 
 import (
-	"context"
-	"errors"
 	"strings"
 
 	"github.com/mallee-io/mallee"
@@ -12,21 +10,15 @@ import (
 )
 
 // fault maps an error of the cloud to EC2's codes ("EC2 API Reference: Error
-// codes"). This is the only place that does. What is not a *mallee.Error may
-// hold anything, raw output or an address, and is kept for the log.
-func fault(err error) *query.Fault {
-	e, ok := errors.AsType[*mallee.Error](err)
-	switch {
-	case ok && e.Kind == mallee.NotFound:
+// codes"). This is the only place that does.
+func fault(e *mallee.Error) *query.Fault {
+	switch e.Kind {
+	case mallee.NotFound:
 		return notFound(e.ID)
-	case ok && e.Kind == mallee.Malformed:
+	case mallee.Malformed:
 		return malformed(e.ID)
-	case ok && e.Kind != mallee.Internal:
-		return &query.Fault{Code: code(e.Kind), Message: message(e)}
-	case errors.Is(err, context.DeadlineExceeded):
-		return query.Faultf("Unavailable", "The cloud controller did not get an answer in time. Try again.")
 	}
-	return query.Faultf("InternalError", "An internal error has occurred. The cloud controller's log tells more under this request id.")
+	return &query.Fault{Code: code(e.Kind), Message: message(e)}
 }
 
 func code(k mallee.Kind) string {

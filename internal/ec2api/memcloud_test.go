@@ -4,7 +4,6 @@ package ec2api_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -142,7 +141,7 @@ func (c *memCloud) Nodes(context.Context) ([]mallee.Node, error) {
 func (c *memCloud) Paths(ctx context.Context) ([]mallee.Path, error) {
 	volumes, err := c.Volumes(ctx)
 	if err != nil {
-		return nil, errors.Join(err)
+		return nil, err
 	}
 	var paths []mallee.Path
 	for _, v := range volumes {

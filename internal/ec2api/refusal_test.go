@@ -92,10 +92,10 @@ func TestBadCallsAreNamed(t *testing.T) {
 		"dry run":                  {call{form: "Action=DeleteVolume&VolumeId=vol-00000001&DryRun=true"}, 412, "DryRunOperation", "DryRun"},
 		"dry run of a bad call":    {call{form: "Action=DeleteVolume&VolumeId=foo&DryRun=true"}, 400, "InvalidParameterValue", "(foo)"},
 		"version given twice":      {call{form: "Action=DescribeVolumes&Version=2016-11-15"}, 400, "InvalidParameterCombination", "Version"},
-		"unknown key":              {call{form: "Action=DescribeVolumes", key: "AKIANOBODY"}, 401, "AuthFailure", "credentials"},
-		"forged signature":         {call{form: "Action=DescribeVolumes", secret: "guess"}, 401, "AuthFailure", "credentials"},
-		"expired signature":        {call{form: "Action=DescribeVolumes", at: time.Now().Add(-time.Hour)}, 400, "RequestExpired", "signed at"},
-		"signed for s3":            {call{form: "Action=DescribeVolumes", service: "s3"}, 401, "AuthFailure", "s3"},
+		"unknown key":              {call{form: "Action=DescribeVolumes", signature: signature{key: "AKIANOBODY"}}, 401, "AuthFailure", "credentials"},
+		"forged signature":         {call{form: "Action=DescribeVolumes", signature: signature{secret: "guess"}}, 401, "AuthFailure", "credentials"},
+		"expired signature":        {call{form: "Action=DescribeVolumes", signature: signature{at: time.Now().Add(-time.Hour)}}, 400, "RequestExpired", "signed at"},
+		"signed for s3":            {call{form: "Action=DescribeVolumes", signature: signature{service: "s3"}}, 401, "AuthFailure", "s3"},
 		"over 1 MiB":               {call{form: "Action=DescribeVolumes&X=" + strings.Repeat("x", 1<<20)}, 413, "RequestEntityTooLarge", "1048576"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -133,6 +133,20 @@ func TestFilters(t *testing.T) {
 	}
 }
 
+// Administrators of the original write "verbose" in place of an id.
+func TestVerboseStandsForAll(t *testing.T) {
+	s := serve(t)
+	for range 2 {
+		if _, err := s.cloud.CreateVolume(t.Context(), mallee.VolumeSpec{Partition: "PARTI00", SizeGiB: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := s.sdk().DescribeVolumes(t.Context(), &ec2.DescribeVolumesInput{VolumeIds: []string{"verbose"}})
+	if err != nil || len(out.Volumes) != 2 {
+		t.Errorf("got %+v, %v", out, err)
+	}
+}
+
 // A list read page by page has each volume once, though one that was read is
 // deleted in between.
 func TestPages(t *testing.T) {

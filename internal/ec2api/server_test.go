@@ -4,6 +4,7 @@ package ec2api_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -107,37 +108,38 @@ func (s server) ours(t *testing.T) *client.Client {
 	return c
 }
 
-// call is a request below the level of the SDK, which would not send some of them.
+// call is a POST below the level of the SDK, which would not send some of them.
 type call struct {
-	form        string
-	key, secret string
-	at          time.Time
-	service     string
+	form string
+	signature
 }
 
-// post sends form, with the Version added, and returns status, headers and body of the answer.
+// signature is whose request it is; what is empty is right.
+type signature struct {
+	key, secret, service string
+	at                   time.Time
+}
+
+func (g signature) sign(t *testing.T, r *http.Request, body string) {
+	t.Helper()
+	if g.at.IsZero() {
+		g.at = time.Now()
+	}
+	credentials := aws.Credentials{AccessKeyID: cmp.Or(g.key, accessKey), SecretAccessKey: cmp.Or(g.secret, secretKey)}
+	sum := sha256.Sum256([]byte(body))
+	if err := v4.NewSigner().SignHTTP(t.Context(), credentials, r, hex.EncodeToString(sum[:]), cmp.Or(g.service, "ec2"), "mallee", g.at); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// post sends a form, with the Version added, and returns status, headers and body of the answer.
 func (s server) post(t *testing.T, c call) (int, http.Header, string) {
 	t.Helper()
-	if c.key == "" {
-		c.key = accessKey
-	}
-	if c.secret == "" {
-		c.secret = secretKey
-	}
-	if c.service == "" {
-		c.service = "ec2"
-	}
-	if c.at.IsZero() {
-		c.at = time.Now()
-	}
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/?Version=2016-11-15", strings.NewReader(c.form))
 	if err != nil {
 		t.Fatal(err)
 	}
-	sum := sha256.Sum256([]byte(c.form))
-	if err := v4.NewSigner().SignHTTP(t.Context(), aws.Credentials{AccessKeyID: c.key, SecretAccessKey: c.secret}, r, hex.EncodeToString(sum[:]), c.service, "mallee", c.at); err != nil {
-		t.Fatal(err)
-	}
+	c.sign(t, r, c.form)
 	return s.send(t, r)
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -43,16 +44,29 @@ func TestWire(t *testing.T) {
 	}
 }
 
-func TestGETAndOtherMethods(t *testing.T) {
+func TestMethodsAndVersions(t *testing.T) {
 	s := serve(t)
-	for method, want := range map[string]int{http.MethodGet: 403, http.MethodPost: 403, http.MethodPut: 405, http.MethodDelete: 405} {
-		r, err := http.NewRequestWithContext(t.Context(), method, s.URL+"/?Action=DescribeVolumes&Version=2016-11-15", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if status, _, body := s.send(t, r); status != want {
-			t.Errorf("%s without a signature: %d %s, want %d", method, status, body, want)
-		}
+	for name, c := range map[string]struct {
+		method, version string
+		status          int
+		contains        string
+	}{
+		"GET":         {http.MethodGet, "2016-11-15", 200, `xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"`},
+		"POST":        {http.MethodPost, "2014-06-15", 200, `xmlns="http://ec2.amazonaws.com/doc/2014-06-15/"`},
+		"PUT":         {http.MethodPut, "2016-11-15", 405, "MethodNotAllowed"},
+		"no version":  {http.MethodGet, "", 400, "MissingParameter"},
+		"bad version": {http.MethodGet, `"><a`, 400, "NoSuchVersion"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := http.NewRequestWithContext(t.Context(), c.method, s.URL+"/?Action=DescribeVolumes&Version="+url.QueryEscape(c.version), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			signature{}.sign(t, r, "")
+			if status, _, body := s.send(t, r); status != c.status || !strings.Contains(body, c.contains) {
+				t.Errorf("got %d %s, want %d and %s", status, body, c.status, c.contains)
+			}
+		})
 	}
 }
 
@@ -68,18 +82,28 @@ func TestEachCallIsLoggedAndCounted(t *testing.T) {
 	s := serve(t)
 	_, header, _ := s.post(t, call{form: "Action=DeleteVolume&VolumeId=vol-99999999"})
 	s.post(t, call{form: "Action=NoSuchThing" + strings.Repeat("1", 1000)})
+	s.post(t, call{form: "Action=DescribeVolumes", signature: signature{secret: "guess"}})
 
-	first, _, _ := strings.Cut(s.log.String(), "\n")
-	var line map[string]any
-	if err := json.Unmarshal([]byte(first), &line); err != nil {
-		t.Fatal(err)
+	lines := strings.Split(strings.TrimSpace(s.log.String()), "\n")
+	if len(lines) != 3 {
+		t.Fatalf("three calls have %d lines", len(lines))
 	}
-	for key, want := range map[string]any{
-		"msg": "api call", "action": "DeleteVolume", "access_key": accessKey, "code": "InvalidVolume.NotFound",
-		"status": 400.0, "request_id": header.Get("x-amzn-RequestId"),
+	for i, want := range []map[string]any{
+		{
+			"msg": "api call", "action": "DeleteVolume", "access_key": accessKey, "code": "InvalidVolume.NotFound",
+			"status": 400.0, "request_id": header.Get("x-amzn-RequestId"),
+		},
+		{"action": "", "access_key": accessKey, "code": "InvalidAction"},
+		{"action": "", "access_key": "", "claimed_access_key": accessKey, "code": "AuthFailure"},
 	} {
-		if line[key] != want {
-			t.Errorf("%s is %v, want %v", key, line[key], want)
+		var line map[string]any
+		if err := json.Unmarshal([]byte(lines[i]), &line); err != nil {
+			t.Fatal(err)
+		}
+		for key := range want {
+			if line[key] != want[key] {
+				t.Errorf("line %d: %s is %v, want %v", i, key, line[key], want[key])
+			}
 		}
 	}
 	if strings.Contains(s.log.String(), "NoSuchThing") || strings.Contains(s.log.String(), secretKey) {

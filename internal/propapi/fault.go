@@ -3,24 +3,13 @@
 package propapi
 
 import (
-	"context"
-	"errors"
-
 	"github.com/mallee-io/mallee"
 	"github.com/mallee-io/mallee/internal/query"
 )
 
 // fault maps an error to the original's texts, and to codes in EC2's manner,
-// which the original did not have. What is not a *mallee.Error may hold
-// anything and is kept for the log.
-func fault(err error) *query.Fault {
-	e, ok := errors.AsType[*mallee.Error](err)
-	if !ok && errors.Is(err, context.DeadlineExceeded) {
-		return query.Faultf("Unavailable", "The cloud controller did not get an answer in time. Try again.")
-	}
-	if !ok || e.Kind == mallee.Internal {
-		return query.Faultf("InternalError", "An internal error has occurred. The cloud controller's log tells more under this request id.")
-	}
+// which the original did not have.
+func fault(e *mallee.Error) *query.Fault {
 	switch e.Kind {
 	case mallee.NotFound:
 		return query.Faultf("InvalidProperty.NotFound", "Failed to set property: No such property: %s", e.ID)

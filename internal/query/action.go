@@ -2,11 +2,7 @@
 
 package query
 
-import (
-	"context"
-
-	"github.com/mallee-io/mallee"
-)
+import "context"
 
 // Action is one entry of an API's table.
 type Action struct {
@@ -29,19 +25,4 @@ func Handle[In, Out any](name string, do func(context.Context, In) (*Out, error)
 		}
 		return out, nil
 	}}
-}
-
-// Reply is the head of EC2's answers: embedded first in an Out, it is filled in
-// by the handler.
-type Reply struct {
-	RequestID mallee.RequestID `xml:"requestId"`
-}
-
-func (r *Reply) setRequestID(id mallee.RequestID) { r.RequestID = id }
-
-// Set is a list as Query answers have them, <volumeSet><item>…</item></volumeSet>.
-// The outer element is there even when the list is empty, since boto gives its
-// users no key at all for a list that is absent.
-type Set[T any] struct {
-	Items []T `xml:"item"`
 }

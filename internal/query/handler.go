@@ -10,7 +10,6 @@
 package query
 
 import (
-	"bytes"
 	"context"
 	"encoding/xml"
 	"errors"
@@ -38,8 +37,8 @@ type Options struct {
 	// Root returns the outermost element of an answer.
 	Root func(action, version string) xml.StartElement
 	// Fault turns an error of an action into what the caller may see. It is
-	// not asked about errors that hold a *Fault.
-	Fault    func(error) *Fault
+	// not asked about faults, nor about errors of kind mallee.Internal.
+	Fault    func(*mallee.Error) *Fault
 	Verifier *auth.Verifier
 	Log      *slog.Logger
 	Registry prometheus.Registerer
@@ -48,14 +47,14 @@ type Options struct {
 // Handler serves one API at whatever path it is mounted. It is safe for
 // concurrent use.
 type Handler struct {
-	Options
+	options Options
 	actions map[string]Action
 	metrics metrics
 }
 
 // NewHandler returns a handler that serves o.Actions.
 func NewHandler(o Options) *Handler {
-	h := &Handler{Options: o, actions: map[string]Action{}, metrics: newMetrics(o.API, o.Registry)}
+	h := &Handler{options: o, actions: map[string]Action{}, metrics: newMetrics(o.API, o.Registry)}
 	for _, a := range o.Actions {
 		h.actions[a.Name] = a
 	}
@@ -98,13 +97,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	elapsed := time.Since(start)
 	h.metrics.observe(c.action, code, elapsed)
 	level, attrs := slog.LevelInfo, []slog.Attr{
-		slog.String("api", h.API), slog.String("action", c.action), slog.String("access_key", c.accessKey),
-		slog.String("code", code), slog.Int("status", status), slog.Duration("duration", elapsed),
+		slog.String("api", h.options.API), slog.String("action", c.action), slog.String("access_key", c.accessKey),
+		slog.String("code", code), slog.Int("status", status), slog.Duration("duration", elapsed), slog.String("remote", r.RemoteAddr),
+	}
+	if e, ok := errors.AsType[*auth.Error](err); ok {
+		attrs = append(attrs, slog.String("claimed_access_key", e.AccessKey))
 	}
 	if status >= http.StatusInternalServerError {
 		level, attrs = slog.LevelError, append(attrs, slog.Any("error", err))
 	}
-	h.Log.LogAttrs(ctx, level, "api call", attrs...)
+	h.options.Log.LogAttrs(ctx, level, "api call", attrs...)
 }
 
 // serve returns what the action answered. What it learns about the call goes
@@ -113,7 +115,7 @@ func (h *Handler) serve(ctx context.Context, r *http.Request, c *call) (any, err
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
 		return nil, Faultf("MethodNotAllowed", "the method %s is not allowed: use GET or POST", r.Method)
 	}
-	accessKey, body, err := h.Verifier.Verify(r.WithContext(ctx))
+	accessKey, body, err := h.options.Verifier.Verify(r.WithContext(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -134,29 +136,10 @@ func (h *Handler) serve(ctx context.Context, r *http.Request, c *call) (any, err
 	if c.version = p["Version"]; c.version == "" {
 		return nil, missing("Version")
 	}
-	if err := h.CheckVersion(c.version); err != nil {
+	if err := h.options.CheckVersion(c.version); err != nil {
 		return nil, err
 	}
 	delete(p, "Action")
 	delete(p, "Version")
 	return action.call(ctx, p)
-}
-
-func (h *Handler) encode(c call, id mallee.RequestID, out any) ([]byte, error) {
-	if r, ok := out.(interface{ setRequestID(mallee.RequestID) }); ok {
-		r.setRequestID(id)
-	}
-	b := bytes.NewBufferString(xml.Header)
-	err := xml.NewEncoder(b).EncodeElement(out, h.Root(c.action, c.version))
-	return b.Bytes(), err
-}
-
-func (h *Handler) fault(err error) *Fault {
-	if f, ok := errors.AsType[*Fault](err); ok {
-		return f
-	}
-	if e, ok := errors.AsType[*auth.Error](err); ok {
-		return &Fault{Code: string(e.Code), Message: e.Message}
-	}
-	return h.Fault(err)
 }
