@@ -8,6 +8,7 @@
 package multipath
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -58,26 +59,24 @@ func (c Client) Command(ctx context.Context, command string) (string, error) {
 		address = socket
 	}
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", address)
+	if err != nil && ctx.Err() != nil {
+		return "", fmt.Errorf("cannot connect to multipathd: %w", ctx.Err())
+	}
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrNotRunning, err)
 	}
 	defer conn.Close()
-	if deadline, ok := ctx.Deadline(); ok {
-		if err := conn.SetDeadline(deadline); err != nil {
-			return "", err
-		}
-	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 
 	message := binary.NativeEndian.AppendUint64(nil, uint64(len(command)+1))
 	message = append(append(message, command...), 0)
 	if _, err := conn.Write(message); err != nil {
-		return "", fmt.Errorf("cannot send %q to multipathd: %w", command, err)
+		return "", fmt.Errorf("cannot send %q to multipathd: %w", command, cmp.Or(ctx.Err(), err))
 	}
 	reply, err := readReply(conn)
 	if err != nil {
-		return "", fmt.Errorf("no reply of multipathd to %q: %w", command, err)
+		return "", fmt.Errorf("no reply of multipathd to %q: %w", command, cmp.Or(ctx.Err(), err))
 	}
 	return reply, nil
 }

@@ -93,8 +93,12 @@ func (a Allowed) edit(ctx context.Context, wwid string, change func(content, lin
 	if err != nil {
 		return fmt.Errorf("cannot read %s: %w", file, err)
 	}
-	after := change(string(before), "/"+wwid+"/\n")
-	if after == string(before) {
+	content := string(before)
+	if content != "" && !strings.HasSuffix(content, "\n") {
+		content += "\n" // an editor left it away; the next line must not join this one
+	}
+	after := change(content, "/"+wwid+"/\n")
+	if after == content {
 		return nil
 	}
 	if _, err := f.WriteAt([]byte(after), 0); err != nil {
