@@ -212,14 +212,25 @@ func TestOneVolumeThatDoesNotDrainHoldsUpNoOther(t *testing.T) {
 
 func TestAnInitiatorWithoutLUNsLeftIsTold(t *testing.T) {
 	m := newMachine(t)
-	s := m.start(t)
-	for range 255 {
-		id := string(mallee.NewVolumeID())
-		create(t, s, id)
-		export(t, s, id, nc1)
+	type entry struct {
+		VolumeID  mallee.VolumeID `json:"volume_id"`
+		Initiator mallee.IQN      `json:"initiator"`
+		LUN       int             `json:"lun"`
 	}
+	var all []entry
+	for lun := 1; lun <= 255; lun++ {
+		all = append(all, entry{mallee.NewVolumeID(), nc1, lun})
+	}
+	cache, err := json.Marshal(map[string]any{"version": 1, "exports": all})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(m.stateDir, "exports.json"), cache, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := m.start(t)
 	create(t, s, vol1)
-	_, err := s.ExportVolume(t.Context(), &spv1.ExportVolumeRequest{VolumeId: vol1, Initiator: nc1})
+	_, err = s.ExportVolume(t.Context(), &spv1.ExportVolumeRequest{VolumeId: vol1, Initiator: nc1})
 	if status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("error %v, want ResourceExhausted", err)
 	}

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build lab
+
+// The storage processor on a real kernel. It needs root and takes minutes:
+//
+//	go test -tags lab -run Lab ./internal/sp
+package sp_test
+
+import (
+	"context"
+	"log"
+	"log/slog"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc"
+
+	"github.com/mallee-io/mallee"
+	"github.com/mallee-io/mallee/internal/ca"
+	"github.com/mallee-io/mallee/internal/lab"
+	"github.com/mallee-io/mallee/internal/rpc"
+	"github.com/mallee-io/mallee/internal/san"
+	"github.com/mallee-io/mallee/internal/san/santest"
+	"github.com/mallee-io/mallee/internal/san/spclient"
+	"github.com/mallee-io/mallee/internal/sp"
+)
+
+func TestMain(m *testing.M) {
+	if err := lab.Enter(); err != nil {
+		log.Fatal(err)
+	}
+	os.Exit(m.Run())
+}
+
+const labConfig = `
+[log]
+format = "text"
+level = "debug"
+[sp]
+name = "san1"
+volume_group = "mallee"
+admin_addresses = ["10.109.1.99", "10.109.1.26", "10.109.1.27"]
+data_addresses = ["10.107.1.200", "10.107.1.201", "10.108.1.200", "10.108.1.201"]
+certs = "/etc/mallee/sp"
+`
+
+// labRun is the lab with a storage processor in it.
+type labRun struct {
+	*testing.T
+	ctx       context.Context
+	san, nc1  *lab.Machine
+	bundle    map[string][]byte
+	processor *lab.Process
+	client    *spclient.Client
+}
+
+func TestLab(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
+	defer cancel()
+	malleed := filepath.Join(t.TempDir(), "malleed")
+	build := exec.CommandContext(ctx, "go", "build", "-o", malleed, "github.com/mallee-io/mallee/cmd/malleed")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	l, err := lab.Start(ctx, lab.Options{Binaries: []string{malleed}, Log: t.Output()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &labRun{T: t, ctx: ctx, san: l.Machine("san"), nc1: l.Machine("nc1")}
+	t.Cleanup(func() {
+		if t.Failed() && r.processor != nil {
+			l.Tails(t.Output(), 10)
+			if text, err := r.processor.Log(context.WithoutCancel(ctx)); err == nil {
+				t.Log(text)
+			}
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	r.issue()
+	r.run(r.san, "vgcreate", "mallee", "/dev/ubda")
+	r.start()
+	t.Run("conformance", func(t *testing.T) { santest.Run(t, func(*testing.T) san.SAN { return r.client }) })
+	r.exported()
+}
+
+// issue makes certificates for the storage processor and for us.
+func (r *labRun) issue() {
+	authority, err := ca.OpenOrCreate(filepath.Join(r.TempDir(), "ca"))
+	r.must(err)
+	files := func(role rpc.Role) (cert, key, root []byte) {
+		cert, key, root, err := authority.Issue(ca.IssueOptions{Role: role, Name: "lab"})
+		r.must(err)
+		return cert, key, root
+	}
+	cert, key, root := files(rpc.SP)
+	r.bundle = map[string][]byte{"cert.pem": cert, "key.pem": key, "ca.pem": root}
+	cert, key, root = files(rpc.SC)
+	ours, err := rpc.ParseBundle(root, cert, key)
+	r.must(err)
+	r.client, err = spclient.New(spclient.Options{
+		Addresses: []netip.AddrPort{netip.MustParseAddrPort("10.109.1.26:8775"), netip.MustParseAddrPort("10.109.1.27:8775")},
+		Dial:      func(addr string) (*grpc.ClientConn, error) { return rpc.Dial(addr, ours, rpc.SP) },
+		Log:       slog.New(slog.NewTextHandler(r.Output(), nil)),
+	})
+	r.must(err)
+	r.Cleanup(func() { r.client.Close() })
+}
+
+// start configures and starts the storage processor and waits until it answers.
+func (r *labRun) start() {
+	r.Helper()
+	for name, data := range r.bundle {
+		r.must(r.san.WriteFile(r.ctx, "/etc/mallee/sp/"+name, data, 0o600))
+	}
+	r.must(r.san.WriteFile(r.ctx, "/etc/mallee/malleed.toml", []byte(labConfig), 0o644))
+	began := time.Now()
+	var err error
+	r.processor, err = r.san.Spawn(r.ctx, "malleed", "malleed", "sp")
+	r.must(err)
+	for {
+		_, err := r.client.Info(r.ctx)
+		if err == nil {
+			r.Logf("storage processor answers after %v", time.Since(began))
+			return
+		}
+		if r.ctx.Err() != nil || time.Since(began) > time.Minute {
+			r.Fatal(err)
+		}
+	}
+}
+
+func (r *labRun) must(err error) {
+	r.Helper()
+	if err != nil {
+		r.Fatal(err)
+	}
+}
+
+func (r *labRun) run(m *lab.Machine, argv ...string) string {
+	r.Helper()
+	result, err := m.Run(r.ctx, argv...)
+	r.must(err)
+	return strings.TrimSpace(result.Stdout)
+}
+
+func (r *labRun) volume(initiator mallee.IQN) (san.Volume, mallee.Export) {
+	r.Helper()
+	began := time.Now()
+	v, err := r.client.CreateVolume(r.ctx, mallee.NewVolumeID(), mallee.GiB)
+	r.must(err)
+	created := time.Now()
+	e, err := r.client.Export(r.ctx, v.ID, initiator)
+	r.must(err)
+	r.Logf("%s: created in %v, exported as LUN %d in %v", v.ID, created.Sub(began), e.LUN, time.Since(created))
+	return v, e
+}
+
+// exported tells what a node sees of exports, and what becomes of them when the
+// storage processor is killed, when its machine reboots, and when they are taken back.
+func (r *labRun) exported() {
+	text := r.run(r.nc1, "cat", "/etc/iscsi/initiatorname.iscsi")
+	initiator := mallee.IQN(strings.TrimPrefix(text, "InitiatorName="))
+	// Whatever a guest may put on its disk.
+	vGPT, eGPT := r.volume(initiator)
+	vPV, _ := r.volume(initiator)
+	vMD, _ := r.volume(initiator)
+
+	_, err := r.nc1.Spawn(r.ctx, "iscsid", "iscsid", "-f")
+	r.must(err)
+	r.run(r.nc1, "iscsiadm", "-m", "discovery", "-t", "sendtargets", "-p", "10.107.1.200")
+	r.run(r.nc1, "iscsiadm", "-m", "node", "-T", string(sp.DefaultTarget("san1")), "--login")
+	r.run(r.nc1, "udevadm", "settle")
+	dev := func(v san.Volume) string {
+		r.Helper()
+		out := r.run(r.nc1, "sh", "-c", "grep -l "+string(v.WWID[1:])+" /sys/block/sd*/device/wwid")
+		paths := strings.Fields(out)
+		if len(paths) != 4 {
+			r.Errorf("%d paths of %s, want 4: %s", len(paths), v.ID, out)
+		}
+		return "/dev/" + strings.Split(paths[0], "/")[3]
+	}
+	inq := r.run(r.nc1, "sg_inq", dev(vGPT))
+	r.Log(inq)
+	for _, want := range []string{"Vendor identification: MALLEE", "Product identification: volume"} {
+		if !strings.Contains(inq, want) {
+			r.Errorf("no %q", want)
+		}
+	}
+	r.Log(r.run(r.nc1, "sg_vpd", "--page=di", dev(vGPT)))
+	r.Log(r.run(r.nc1, "sg_vpd", "--page=lbpv", dev(vGPT)))
+	acl := "/sys/kernel/config/target/iscsi/iqn.2026-11.io.mallee:san1/tpgt_1/acls/" + string(initiator)
+	if got := r.run(r.san, "cat", acl+"/cmdsn_depth"); got != "512" {
+		r.Errorf("cmdsn_depth %s, want 512", got)
+	}
+	r.run(r.nc1, "sgdisk", "-n", "1:0:+100M", dev(vGPT))
+	// The node runs no multipathd here, so that LVM must be shown one path only.
+	onePath := `devices { multipath_component_detection=0 filter=["a|^` + dev(vPV) + `$|", "r|.*|"] }`
+	r.run(r.nc1, "vgcreate", "--config", onePath, "guest", dev(vPV))
+	r.run(r.nc1, "lvcreate", "--config", onePath, "-an", "-Zn", "-L", "100M", "-n", "secret", "guest")
+	r.run(r.nc1, "mdadm", "--create", "/dev/md9", "--run", "--level=1", "--raid-devices=2", dev(vMD), "missing")
+	r.run(r.nc1, "mdadm", "--stop", "/dev/md9")
+
+	r.killed(dev(vGPT))
+	r.rebooted(vGPT, eGPT)
+
+	must := func(v san.Volume) {
+		r.Helper()
+		began := time.Now()
+		r.must(r.client.Unexport(r.ctx, v.ID, initiator))
+		r.Logf("%s: unexported in %v", v.ID, time.Since(began))
+		r.must(r.client.DeleteVolume(r.ctx, v.ID))
+	}
+	must(vGPT)
+	must(vPV)
+	must(vMD)
+	r.processor.Signal(r.ctx, 15)
+	if code, err := r.processor.Wait(r.ctx); err != nil || code != 0 {
+		r.Errorf("after SIGTERM: exit code %d, %v", code, err)
+	}
+}
+
+// killed asserts that sessions and I/O do not notice a kill of the process.
+func (r *labRun) killed(device string) {
+	sessions := r.run(r.nc1, "iscsiadm", "-m", "session")
+	io, err := r.nc1.Spawn(r.ctx, "dd", "dd", "if=/dev/zero", "of="+device, "bs=64k", "seek=2000", "count=8000", "oflag=direct")
+	r.must(err)
+	r.must(r.processor.Kill(r.ctx))
+	r.start()
+	if code, err := io.Wait(r.ctx); err != nil || code != 0 {
+		r.Errorf("I/O over the kill: exit code %d, %v", code, err)
+	}
+	if diff := cmp.Diff(sessions, r.run(r.nc1, "iscsiadm", "-m", "session")); diff != "" {
+		r.Errorf("sessions after the kill: %s", diff)
+	}
+}
+
+// rebooted asserts that exports come back with their LUNs, and that the machine
+// opened nothing of what is inside the volumes.
+func (r *labRun) rebooted(v san.Volume, e mallee.Export) {
+	before, err := r.client.Exports(r.ctx)
+	r.must(err)
+	const state = "/var/lib/mallee/sp/exports.json"
+	saved, err := r.san.ReadFile(r.ctx, state) // The lab's machines forget their files.
+	r.must(err)
+	r.Logf("%s", saved)
+	r.must(r.san.Kill(r.ctx))
+	r.must(r.san.Start(r.ctx))
+	r.must(r.san.WriteFile(r.ctx, state, saved, 0o600))
+	r.start()
+	after, err := r.client.Exports(r.ctx)
+	r.must(err)
+	if diff := cmp.Diff(before, after); diff != "" {
+		r.Errorf("exports after the reboot: %s", diff)
+	}
+	r.run(r.san, "udevadm", "settle")
+	seen := r.run(r.san, "sh", "-c", "dmsetup ls; cat /proc/mdstat; vgs; pvs; ls -l /dev/mallee; ls /dev/disk/by-id /dev/disk/by-partuuid")
+	r.Log(seen)
+	for _, never := range []string{"guest", "secret", "md1", "-part", "active raid"} {
+		if strings.Contains(seen, never) {
+			r.Errorf("the storage processor opened the inside of a volume: %q", never)
+		}
+	}
+	// The node logs in again by itself and reads what it wrote.
+	device := "/dev/disk/by-id/wwn-0x" + string(v.WWID[1:])
+	for attempt := 0; ; attempt++ {
+		if _, err := r.nc1.Run(r.ctx, "dd", "if="+device, "of=/dev/null", "bs=4k", "count=1", "iflag=direct"); err == nil {
+			break
+		} else if attempt == 30 {
+			r.Fatal(err)
+		}
+	}
+}
