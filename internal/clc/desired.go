@@ -21,8 +21,15 @@ func (v *view) partitionState(partition string) *cloudv1.PartitionState {
 		if r.Partition != partition || r.State == mallee.VolumeError {
 			continue
 		}
+		// A volume that was made once goes without a size, so that it is never
+		// made a second time: should the SAN have lost it, or sanhost name another
+		// SAN, an empty volume must not take its place.
+		var size uint64
+		if r.State == mallee.VolumeCreating {
+			size = r.bytes()
+		}
 		s.Volumes = append(s.Volumes, &cloudv1.DesiredVolume{
-			VolumeId: id, SizeBytes: r.bytes(), Wanted: r.State != mallee.VolumeDeleting, RequestId: string(r.RequestID),
+			VolumeId: id, SizeBytes: size, Wanted: r.State != mallee.VolumeDeleting, RequestId: string(r.RequestID),
 		})
 	}
 	for _, id := range slices.Sorted(maps.Keys(v.attachments)) {

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sc
+
+import (
+	"context"
+	"time"
+
+	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
+)
+
+// state is what the CLC wants, whole.
+type state = *cloudv1.PartitionState
+
+// reconnectPause is the pause before the next CLC is tried.
+const reconnectPause = time.Second
+
+// follower keeps a stream of wishes open to one of the CLCs.
+type follower struct {
+	options  Options
+	states   chan state // holds the latest that was not taken yet
+	reporter *reporter
+}
+
+func (f *follower) run(ctx context.Context) error {
+	for i := 0; ; i++ {
+		addr := f.options.CLC[i%len(f.options.CLC)]
+		err := f.follow(ctx, addr)
+		f.reporter.disconnect()
+		if ctx.Err() != nil {
+			return nil
+		}
+		f.options.Log.WarnContext(ctx, "no connection to the cloud controller: going on with the last state", "clc", addr, "error", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(reconnectPause):
+		}
+	}
+}
+
+// follow passes on every state that the CLC at addr sends until the stream breaks.
+func (f *follower) follow(ctx context.Context, addr string) error {
+	conn, err := f.options.Dial(addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	client := cloudv1.NewCloudClient(conn)
+	stream, err := client.WatchPartition(ctx, &cloudv1.WatchPartitionRequest{Partition: f.options.Partition})
+	if err != nil {
+		return err
+	}
+	for first := true; ; first = false {
+		s, err := stream.Recv()
+		if err != nil {
+			return err
+		}
+		if first {
+			f.options.Log.InfoContext(ctx, "connected to the cloud controller", "clc", addr)
+			f.reporter.connect(client)
+		}
+		select {
+		case <-f.states: // overtaken
+		default:
+		}
+		f.states <- s
+	}
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package sc is the storage controller of a partition: it brings the SAN to
+// what the cloud controller (CLC) wants and reports what the SAN holds.
+//
+// A wish is a volume or an export that the CLC names, as wanted or as unwanted.
+// An inventory is what the SAN holds at one moment. A step compares the two,
+// starts an operation for each wish that is not fulfilled and reports; the end
+// of an operation is the reason for the next step. Nothing is kept over a
+// restart: the inventory is the only truth. What no wish names is left alone,
+// so that an empty or an old state destroys nothing.
+package sc
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/netip"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+
+	"github.com/mallee-io/mallee/internal/san"
+)
+
+// SAN is an open connection to a SAN.
+type SAN interface {
+	san.SAN
+	io.Closer
+}
+
+// Options of a storage controller. All are required.
+type Options struct {
+	Partition string
+	CLC       []string // "host:port" of each cloud controller
+	Dial      func(addr string) (*grpc.ClientConn, error)
+	// Open connects to the SAN with these admin addresses, without waiting for it.
+	Open     func(hosts []netip.AddrPort) (SAN, error)
+	Log      *slog.Logger
+	Registry *prometheus.Registry
+}
+
+// Run works until ctx ends and then returns nil. Operations under way are left
+// to the SAN and looked at again after the next start. While no CLC can be
+// reached it goes on with the last state.
+func Run(ctx context.Context, o Options) error {
+	states := make(chan state, 1)
+	rep := newReporter(o.Partition, o.Log)
+	f := &follower{options: o, states: states, reporter: rep}
+	r := newReconciler(o, states, rep.set)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return f.run(ctx) })
+	g.Go(func() error { return rep.run(ctx) })
+	g.Go(func() error { return r.run(ctx) })
+	return g.Wait()
+}

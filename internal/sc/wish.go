@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sc
+
+import (
+	"context"
+
+	"github.com/mallee-io/mallee"
+	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
+)
+
+// volume starts what brings a volume to its wish and returns what to report.
+// What an operation is about to change is reported as not known: the CLC acts on
+// an absence, and a listing from before an operation is no proof of one.
+func (r *reconciler) volume(ctx context.Context, d *cloudv1.DesiredVolume, have *inventory) *cloudv1.VolumeReport {
+	k, id := key{volume: d.GetVolumeId()}, mallee.VolumeID(d.GetVolumeId())
+	v, present := have.volumes[k]
+	report := &cloudv1.VolumeReport{VolumeId: d.GetVolumeId(), Present: present, Wwid: string(v.WWID), SizeBytes: v.SizeBytes}
+	work := work{key: k, request: d.GetRequestId()}
+	switch {
+	case r.busy[k]:
+	case d.GetWanted() && present:
+		report.Known = true
+		delete(r.trouble, k)
+	case d.GetWanted() && d.GetSizeBytes() == 0:
+		// It was made once. A new, empty one under its name would be taken for
+		// it by whoever has it attached.
+		report.Known, report.Message = true, "the SAN does not hold this volume any more"
+		return report
+	case d.GetWanted() && r.trouble[k].final:
+		report.Known, report.Failed = true, true
+	case d.GetWanted():
+		work.op, work.final = "create", hopeless
+		work.do = func(ctx context.Context, s SAN) error {
+			_, err := s.CreateVolume(ctx, id, d.GetSizeBytes())
+			return err
+		}
+		r.start(ctx, work)
+	case !present && r.removed[k]:
+		report.Known = true
+	default:
+		report.Known = present
+		work.op, work.removes = "delete", true
+		work.do = func(ctx context.Context, s SAN) error { return s.DeleteVolume(ctx, id) }
+		r.start(ctx, work)
+	}
+	report.Message = r.trouble[k].message
+	return report
+}
+
+// export starts what brings an export to its wish and returns what to report.
+//
+// An unwanted export is taken away even if the inventory has none: an operation
+// that made it may have outlived its deadline, and the SAN does one thing at a
+// time with a volume. Only an absence after that is reported.
+func (r *reconciler) export(ctx context.Context, d *cloudv1.DesiredExport, have *inventory) *cloudv1.ExportReport {
+	k, id, initiator := key{d.GetVolumeId(), d.GetInitiator()}, mallee.VolumeID(d.GetVolumeId()), mallee.IQN(d.GetInitiator())
+	e, present := have.exports[k]
+	report := &cloudv1.ExportReport{
+		VolumeId: d.GetVolumeId(), InstanceId: d.GetInstanceId(), Generation: d.GetGeneration(), Present: present,
+	}
+	if present {
+		report.Export = &cloudv1.Export{Target: string(e.Target), Lun: uint32(e.LUN), Wwid: string(e.WWID), Portals: e.Portals}
+	}
+	work := work{key: k, request: d.GetRequestId(), instance: d.GetInstanceId()}
+	_, exists := have.volumes[key{volume: d.GetVolumeId()}]
+	switch {
+	case r.busy[k]:
+	case d.GetWanted() && present:
+		report.Known = true
+		delete(r.trouble, k)
+	case d.GetWanted() && !exists:
+		report.Message = "the SAN does not hold the volume"
+		return report
+	case d.GetWanted():
+		work.op = "export"
+		work.do = func(ctx context.Context, s SAN) error {
+			_, err := s.Export(ctx, id, initiator)
+			return err
+		}
+		r.start(ctx, work)
+	case !present && r.removed[k]:
+		report.Known = true
+	default:
+		report.Known = present
+		work.op, work.removes = "unexport", true
+		work.do = func(ctx context.Context, s SAN) error { return s.Unexport(ctx, id, initiator) }
+		r.start(ctx, work)
+	}
+	report.Message = r.trouble[k].message
+	return report
+}
+
+// hopeless tells whether making a volume need not be tried again.
+func hopeless(err error) bool {
+	switch mallee.KindOf(err) {
+	case mallee.Exhausted, mallee.Invalid, mallee.Mismatch:
+		return true
+	}
+	return false
+}
+
+// unknown reports that nothing is known, and why.
+func unknown(want state, why error) *cloudv1.PartitionReport {
+	report := &cloudv1.PartitionReport{}
+	for _, d := range want.GetVolumes() {
+		report.Volumes = append(report.Volumes, &cloudv1.VolumeReport{VolumeId: d.GetVolumeId(), Message: why.Error()})
+	}
+	for _, d := range want.GetExports() {
+		report.Exports = append(report.Exports, &cloudv1.ExportReport{
+			VolumeId: d.GetVolumeId(), InstanceId: d.GetInstanceId(), Generation: d.GetGeneration(), Message: why.Error(),
+		})
+	}
+	return report
+}
