@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package clc
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mallee-io/mallee"
+	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
+	"github.com/mallee-io/mallee/internal/rpc"
+)
+
+// wantError checks that an error has a kind and tells all of what.
+func wantError(t *testing.T, err error, kind mallee.Kind, tells ...string) {
+	t.Helper()
+	if mallee.KindOf(err) != kind || err == nil {
+		t.Errorf("got error of kind %q, want %q: %v", mallee.KindOf(err), kind, err)
+		return
+	}
+	for _, what := range tells {
+		if !strings.Contains(err.Error(), what) {
+			t.Errorf("%q does not tell %q", err, what)
+		}
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	c := newCluster(t)
+	s, n, other := c.sc("sc1", partition), c.nc("nc1"), c.nc("nc2")
+	far := c.connect("nc9", "ELSEWHERE", initiator("nc9"))
+	farInstance := mallee.InstanceID(far.until("the first state", func(*cloudv1.NodeState) bool { return true }).InstanceId)
+	attached, _ := c.attached(s, n)
+	free := c.available(c.sc("sc1", partition))
+	s.report(&cloudv1.PartitionReport{Pool: &cloudv1.Pool{SizeBytes: 50 * mallee.GiB}})
+	creating, err := c.CreateVolume(t.Context(), mallee.VolumeSpec{Partition: partition, SizeGiB: 50})
+	if err != nil {
+		t.Fatal(err)
+	}
+	attach := func(v mallee.VolumeID, i mallee.InstanceID, device string) func() error {
+		return func() error { _, err := c.AttachVolume(t.Context(), v, i, device); return err }
+	}
+	detach := func(v mallee.VolumeID, i mallee.InstanceID, device string) func() error {
+		return func() error { _, err := c.DetachVolume(t.Context(), v, i, device); return err }
+	}
+	create := func(p string, size int) func() error {
+		return func() error {
+			_, err := c.CreateVolume(t.Context(), mallee.VolumeSpec{Partition: p, SizeGiB: size})
+			return err
+		}
+	}
+	remove := func(v mallee.VolumeID) func() error {
+		return func() error { return c.DeleteVolume(t.Context(), v) }
+	}
+	const noVolume, noInstance = mallee.VolumeID("vol-1a2b3c4d"), mallee.InstanceID("i-1a2b3c4d")
+	for name, r := range map[string]struct {
+		call  func() error
+		kind  mallee.Kind
+		tells []string
+	}{
+		"attach an unknown volume":         {attach(noVolume, n.instance, "/dev/sdf"), mallee.NotFound, []string{string(noVolume)}},
+		"attach to an unknown instance":    {attach(free, noInstance, "/dev/sdf"), mallee.NotFound, []string{string(noInstance)}},
+		"attach what is no volume id":      {attach("disk", n.instance, "/dev/sdf"), mallee.Malformed, []string{"disk"}},
+		"attach to what is no instance id": {attach(free, "host", "/dev/sdf"), mallee.Malformed, []string{"host"}},
+		"attach as a bad device":           {attach(free, n.instance, "a b"), mallee.Invalid, []string{"a b"}},
+		"attach to a second node":          {attach(attached, other.instance, "/dev/sdf"), mallee.InUse, []string{string(attached) + " is attached to " + string(n.instance)}},
+		"attach twice":                     {attach(attached, n.instance, "/dev/sdf"), mallee.InUse, []string{string(n.instance)}},
+		"attach while creating":            {attach(creating.ID, n.instance, "/dev/sdf"), mallee.IncorrectState, []string{"creating"}},
+		"attach across partitions":         {attach(free, farInstance, "/dev/sdf"), mallee.Invalid, []string{partition, "ELSEWHERE"}},
+		"detach what is not attached":      {detach(free, "", ""), mallee.NotAttached, []string{string(free)}},
+		"detach from another instance":     {detach(attached, other.instance, ""), mallee.NotAttached, []string{string(n.instance), string(other.instance)}},
+		"detach another device":            {detach(attached, "", "/dev/sdg"), mallee.NotAttached, []string{"/dev/sdf", "/dev/sdg"}},
+		"delete while attached":            {remove(attached), mallee.InUse, []string{string(n.instance)}},
+		"delete while creating":            {remove(creating.ID), mallee.IncorrectState, []string{string(creating.ID)}},
+		"delete an unknown volume":         {remove(noVolume), mallee.NotFound, []string{string(noVolume)}},
+		"create in an unknown partition":   {create("NOWHERE", 1), mallee.NotFound, []string{"NOWHERE"}},
+		"create of no size":                {create(partition, 0), mallee.Invalid, []string{"0 GiB"}},
+		"create beyond the pool":           {create(partition, 51), mallee.Exhausted, []string{"51 GiB", "50 GiB"}},
+	} {
+		t.Run(name, func(t *testing.T) { wantError(t, r.call(), r.kind, r.tells...) })
+	}
+	t.Run("a volume that cannot be made", func(t *testing.T) {
+		s.report(&cloudv1.PartitionReport{Volumes: []*cloudv1.VolumeReport{
+			{VolumeId: string(creating.ID), Known: true, Failed: true, Message: "the pool is full"},
+		}})
+		if v := c.volume(creating.ID); v.State != mallee.VolumeError || v.Message != "the pool is full" {
+			t.Errorf("it is %s: %q", v.State, v.Message)
+		}
+		wantError(t, attach(creating.ID, n.instance, "/dev/sdf")(), mallee.IncorrectState, "error")
+		for range 2 { // a second time while it goes is no error
+			if err := c.DeleteVolume(t.Context(), creating.ID); err != nil {
+				t.Error(err)
+			}
+		}
+		s.volume(creating.ID, false)
+		if c.volume(creating.ID) != nil {
+			t.Error("it is still there")
+		}
+	})
+}
+
+func TestClientToken(t *testing.T) {
+	c := newCluster(t)
+	s := c.sc("sc1", partition)
+	s.until("the first state", func(*cloudv1.PartitionState) bool { return true })
+	spec := mallee.VolumeSpec{Partition: partition, SizeGiB: 1, ClientToken: "any/thing at all"}
+	first, err := c.CreateVolume(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.volume(first.ID, true)
+	c.restart()
+	again, err := c.CreateVolume(t.Context(), spec)
+	if err != nil || again.ID != first.ID || again.State != mallee.VolumeAvailable {
+		t.Errorf("the same call made %+v, %v", again, err)
+	}
+	spec.SizeGiB = 2
+	_, err = c.CreateVolume(t.Context(), spec)
+	wantError(t, err, mallee.Mismatch, string(first.ID), "1 GiB")
+}
+
+func TestNodes(t *testing.T) {
+	c := newCluster(t)
+	n1, n2 := c.nc("nc1"), c.nc("nc2")
+	if n1.instance == n2.instance || !n1.instance.Valid() {
+		t.Fatalf("two nodes are %s and %s", n1.instance, n2.instance)
+	}
+	list, err := c.Nodes(t.Context())
+	if err != nil || len(list) != 2 {
+		t.Fatal(list, err)
+	}
+	if got := list[0]; got.Name != "nc1" || got.InstanceID != n1.instance || !got.Live || got.Seen.IsZero() ||
+		got.Partition != partition || string(got.Initiator) != initiator("nc1") {
+		t.Errorf("the first node is %+v", got)
+	}
+
+	t.Run("a node that comes back keeps its id", func(t *testing.T) {
+		n1.cancel()
+		if got := c.nc("nc1").instance; got != n1.instance {
+			t.Errorf("it is %s and was %s", got, n1.instance)
+		}
+	})
+	t.Run("an initiator name has one node", func(t *testing.T) {
+		err := c.connect("nc3", partition, initiator("nc1")).failure()
+		wantError(t, err, mallee.InUse, initiator("nc1"), "nc1")
+		if e, ok := errors.AsType[*mallee.Error](err); !ok || !strings.Contains(e.Hint, "/etc/iscsi/initiatorname.iscsi") {
+			t.Errorf("nothing tells how to mend it: %v", err)
+		}
+	})
+	t.Run("an initiator name that is given up can be taken", func(t *testing.T) {
+		c.connect("nc2", partition, "iqn.2026-11.io.mallee:new").until("the first state", func(*cloudv1.NodeState) bool { return true })
+		c.connect("nc3", partition, initiator("nc2")).until("the first state", func(*cloudv1.NodeState) bool { return true })
+	})
+	t.Run("but not while volumes are attached", func(t *testing.T) {
+		c.attached(c.sc("sc1", partition), c.nc("nc1"))
+		wantError(t, c.connect("nc1", partition, "iqn.2026-11.io.mallee:other").failure(), mallee.InUse, initiator("nc1"))
+		wantError(t, c.connect("nc1", "OTHER", initiator("nc1")).failure(), mallee.InUse, partition)
+	})
+	t.Run("what is no iqn name", func(t *testing.T) {
+		wantError(t, c.connect("nc4", partition, "iqn.2026-11.io.mallee:a/b").failure(), mallee.Invalid, "a/b")
+	})
+}
+
+func TestAgentsKeepToTheirPart(t *testing.T) {
+	c := newCluster(t)
+	s := c.sc("sc1", partition)
+	s.until("the first state", func(*cloudv1.PartitionState) bool { return true })
+
+	wantError(t, c.sc("sc2", partition).failure(), mallee.InUse, "sc1")
+	_, err := c.dial(rpc.SC, "sc2").ReportPartition(t.Context(), &cloudv1.PartitionReport{Partition: partition})
+	wantError(t, err, mallee.IncorrectState, "sc2")
+	_, err = c.dial(rpc.NC, "nc1").ReportPartition(t.Context(), &cloudv1.PartitionReport{Partition: partition})
+	wantError(t, err, mallee.Denied, "nc1")
+	_, err = c.dial(rpc.SC, "sc1").ReportNode(t.Context(), &cloudv1.NodeReport{})
+	wantError(t, err, mallee.Denied, "sc1")
+	wantError(t, c.sc("sc3", "a.b").failure(), mallee.Invalid, "a.b")
+}
+
+func TestProperties(t *testing.T) {
+	c := newCluster(t)
+	if list, err := c.Properties(t.Context()); err != nil || len(list) != 0 {
+		t.Errorf("without a partition there are properties %v, %v", list, err)
+	}
+	s, n := c.sc("sc1", partition), c.nc("nc1")
+	s.until("the first state", func(*cloudv1.PartitionState) bool { return true })
+	want := []mallee.Property{
+		{Name: "PARTI00.storage.ncpaths", Value: "nopath", Default: "nopath", Description: "iSCSI Paths for NC. Default value is 'nopath'"},
+		{Name: "PARTI00.storage.nopathtimeout", Value: "120", Default: "120", Description: "How long I/O waits while a volume has no usable path, in seconds."},
+		{Name: "PARTI00.storage.sanhost", Description: "Hostname for SAN device."},
+		{Name: "PARTI00.storage.scpaths", Value: "nopath", Default: "nopath", Description: "iSCSI Paths for SC. Default value is 'nopath'"},
+	}
+	list, err := c.Properties(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, list); diff != "" {
+		t.Error(diff)
+	}
+
+	const paths = "10.107.1.200,10.107.1.201"
+	change, err := c.SetProperty(t.Context(), "PARTI00.storage.ncpaths", paths)
+	if diff := cmp.Diff(mallee.PropertyChange{Name: "PARTI00.storage.ncpaths", Value: paths, OldValue: "nopath"}, change); diff != "" || err != nil {
+		t.Error(diff, err)
+	}
+	n.until("the new paths", func(m *cloudv1.NodeState) bool { return m.Ncpaths == paths && m.NopathTimeoutSeconds == 120 })
+	if _, err := c.SetProperty(t.Context(), "PARTI00.storage.sanhost", "10.109.1.26,10.109.1.27"); err != nil {
+		t.Fatal(err)
+	}
+	s.until("the SAN", func(m *cloudv1.PartitionState) bool { return m.Sanhost == "10.109.1.26,10.109.1.27" })
+	if _, err := c.SetProperty(t.Context(), "PARTI00.storage.nopathtimeout", "30"); err != nil {
+		t.Fatal(err)
+	}
+	n.until("the new timeout", func(m *cloudv1.NodeState) bool { return m.NopathTimeoutSeconds == 30 })
+	c.restart()
+	change, err = c.ResetProperty(t.Context(), "PARTI00.storage.ncpaths")
+	if diff := cmp.Diff(mallee.PropertyChange{Name: "PARTI00.storage.ncpaths", Value: "nopath", OldValue: paths}, change); diff != "" || err != nil {
+		t.Error(diff, err)
+	}
+
+	for name, value := range map[string]string{
+		"storage.ncpaths": "", "storage.scpaths": "10.1.1.1,,10.1.1.2", "storage.sanhost": "san1", "storage.nopathtimeout": "0",
+	} {
+		t.Run(fmt.Sprintf("%s=%q", name, value), func(t *testing.T) {
+			_, err := c.SetProperty(t.Context(), "PARTI00."+name, value)
+			wantError(t, err, mallee.Invalid, "PARTI00."+name)
+		})
+	}
+	for _, name := range []string{"PARTI00.storage.nothing", "NOWHERE.storage.ncpaths", "storage.ncpaths", "", "a/b.storage.ncpaths"} {
+		t.Run(name, func(t *testing.T) {
+			_, err := c.SetProperty(t.Context(), name, "nopath")
+			wantError(t, err, mallee.NotFound, name)
+		})
+	}
+}
