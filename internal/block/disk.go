@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Disk is a SCSI disk that a session carries.
@@ -35,7 +37,7 @@ func (d Devices) SessionDisks(session int) ([]Disk, error) {
 	var disks []Disk
 	for _, dir := range dirs {
 		disk, err := readDisk(dir)
-		if errors.Is(err, fs.ErrNotExist) {
+		if gone(err) {
 			continue // not a disk, not yet one, or going
 		}
 		if err != nil {
@@ -93,10 +95,17 @@ func (d Devices) ScanLUN(host int, lun uint64) error {
 // DeleteDisk makes the kernel forget a disk. One that is gone is success.
 func (d Devices) DeleteDisk(name string) error {
 	err := os.WriteFile(d.sys("block", name, "device", "delete"), []byte("1"), 0)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil && !gone(err) {
 		return fmt.Errorf("cannot remove %s: %w", name, err)
 	}
 	return nil
+}
+
+// gone reports whether err is that of a device that is not there or just going:
+// sysfs then answers ENODEV (fs/kernfs/file.c; drivers/scsi/scsi_sysfs.c,
+// sdev_store_delete).
+func gone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV)
 }
 
 // Partitions returns the names of the partitions that the kernel has made of a disk.

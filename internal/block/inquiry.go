@@ -103,9 +103,11 @@ func (d Devices) inquire(name string, page byte, timeout time.Duration) ([]byte,
 	}
 	defer f.Close()
 
-	var data [252]byte
+	// Not the usual 252: with target names of some 80 characters the page that
+	// LIO sends is longer.
+	var data [1024]byte
 	var sense [32]byte
-	cmd := [6]byte{0x12, 1, page, 0, byte(len(data)), 0}
+	cmd := [6]byte{0x12, 1, page, byte(len(data) >> 8), byte(len(data) & 0xff), 0}
 	h := sgHeader{
 		interfaceID: 'S',
 		direction:   sgFromDevice,
