@@ -28,6 +28,9 @@ unit_packages := ca-certificates gcc libc6-dev
 generate_packages := ca-certificates protobuf-compiler
 lab_packages := ca-certificates user-mode-linux mmdebstrap iproute2 iptables util-linux openssl awscli
 
+# Tests of the lab, and those of other packages that run in it.
+lab_tests := $(patsubst %/lab_test.go,./%,$(wildcard */lab_test.go internal/*/lab_test.go)) ./test/...
+
 ##@ Build
 
 .PHONY: help
@@ -78,7 +81,7 @@ check-generate: require-go ## fail if `make generate` changes something
 .PHONY: lab-test
 lab-test: require-root build ## tests on real kernels, in the lab; needs root
 	tools/debian-packages $(lab_packages)
-	go test -v -p 1 -count 1 -timeout 80m ./internal/lab ./test/...
+	go test -v -p 1 -count 1 -timeout 80m -tags lab $(lab_tests)
 
 ##@ See it work
 
