@@ -96,14 +96,20 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	elapsed := time.Since(start)
 	h.metrics.observe(c.action, code, elapsed)
-	level, attrs := slog.LevelInfo, []slog.Attr{
+	h.log(ctx, c, err, slog.String("code", code), slog.Int("status", status), slog.Duration("duration", elapsed), slog.String("remote", r.RemoteAddr))
+}
+
+// log writes the line about a call. The error of a call that the caller is at
+// fault for is in its code; any other is told in full, here and nowhere else.
+func (h *Handler) log(ctx context.Context, c call, err error, result ...slog.Attr) {
+	attrs := append([]slog.Attr{
 		slog.String("api", h.options.API), slog.String("action", c.action), slog.String("access_key", c.accessKey),
-		slog.String("code", code), slog.Int("status", status), slog.Duration("duration", elapsed), slog.String("remote", r.RemoteAddr),
-	}
+	}, result...)
+	level := slog.LevelInfo
 	if e, ok := errors.AsType[*auth.Error](err); ok {
 		attrs = append(attrs, slog.String("claimed_access_key", e.AccessKey))
 	}
-	if status >= http.StatusInternalServerError {
+	if err != nil && h.fault(err).status() >= http.StatusInternalServerError {
 		level, attrs = slog.LevelError, append(attrs, slog.Any("error", err))
 	}
 	h.options.Log.LogAttrs(ctx, level, "api call", attrs...)
