@@ -95,8 +95,10 @@ func (h *Host) SetNoPathTimeout(ctx context.Context, noPath time.Duration) error
 func (h *Host) excludeFromLVM(ctx context.Context) error {
 	const file = "/etc/lvm/lvmlocal.conf"
 	have, err := os.ReadFile(h.path(file))
-	if err == nil && !bytes.Contains(have, []byte("mallee")) && !onlyComments(have) {
-		h.Log.WarnContext(ctx, "LVM's settings are the admin's own: add the filter of docs/how-to/lvm.md", "file", file)
+	if err == nil && !bytes.HasPrefix(have, []byte("# Written by malleed")) && !onlyComments(have) {
+		if !bytes.Contains(have, []byte("/dev/mallee/")) {
+			h.Log.WarnContext(ctx, "LVM's settings are the admin's own: add the filter of docs/how-to/lvm.md", "file", file)
+		}
 		return nil
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
