@@ -74,8 +74,8 @@ func (t *tool) connect() (cloud, error) {
 		}
 	}
 	c, err := t.dial(config)
-	if err != nil {
-		return cloud{}, failure("reach the cloud", "", err)
+	if err != nil { // nobody was called; a value is wrong
+		return cloud{}, &mallee.Error{Op: "reach the cloud", Kind: mallee.Invalid, Err: err}
 	}
 	return c, nil
 }
