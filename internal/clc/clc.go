@@ -17,6 +17,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/mallee-io/mallee"
 	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
@@ -50,13 +51,17 @@ func New(ctx context.Context, s *store.Store, log *slog.Logger) (*Controller, er
 func (c *Controller) follow(ctx context.Context) {
 	for range c.store.Watch(ctx) {
 		v, err := readView(ctx, c.store)
-		if ctx.Err() != nil {
-			return
-		}
-		if err != nil {
+		for err != nil && ctx.Err() == nil {
 			// The agents keep the last state that they were sent.
 			c.log.ErrorContext(ctx, "cannot read the records", "error", err)
-			continue
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Second):
+			}
+			v, err = readView(ctx, c.store)
+		}
+		if err != nil {
+			return
 		}
 		c.paths.keep(v.attachments)
 		c.feed.publish(v)

@@ -42,6 +42,9 @@ func TestLifeOfAVolume(t *testing.T) {
 	c.wantState(v.ID, mallee.VolumeCreating, "") // not known is not acted on
 	s.volume(v.ID, true)
 	c.wantState(v.ID, mallee.VolumeAvailable, "")
+	s.until("that the volume must not be made anew", func(m *cloudv1.PartitionState) bool {
+		return m.Volumes[0].Wanted && m.Volumes[0].SizeBytes == 0
+	})
 
 	a, err := c.AttachVolume(t.Context(), v.ID, n.instance, "/dev/sdf")
 	if err != nil {
@@ -148,7 +151,7 @@ func TestControllerIsKilled(t *testing.T) {
 	s.exported(exportReport(s.export(id, true)))
 
 	c.restart() // exported, not yet attached
-	s, n = c.sc("sc1", partition), c.connect("nc1", partition, initiator("nc1"))
+	n = c.connect("nc1", partition, initiator("nc1"))
 	n.attachment("with its export", id, withExport)
 	n.report(id, a.Generation, cloudv1.AttachmentReport_STATE_ATTACHED)
 	if _, err := c.DetachVolume(t.Context(), id, instance, "/dev/sdf"); err != nil {
@@ -156,7 +159,7 @@ func TestControllerIsKilled(t *testing.T) {
 	}
 
 	c.restart() // in the middle of the detach
-	s, n = c.sc("sc1", partition), c.connect("nc1", partition, initiator("nc1"))
+	n = c.connect("nc1", partition, initiator("nc1"))
 	c.wantState(id, mallee.VolumeInUse, mallee.Detaching)
 	n.attachment("unwanted", id, unwanted)
 	n.report(id, a.Generation, cloudv1.AttachmentReport_STATE_DETACHED)

@@ -91,9 +91,9 @@ func (r volumeRecord) volume(id mallee.VolumeID) mallee.Volume {
 	}
 }
 
-func (r attachmentRecord) attachment(id mallee.VolumeID) mallee.Attachment {
+func (a attachmentRecord) attachment(id mallee.VolumeID) mallee.Attachment {
 	return mallee.Attachment{
-		VolumeID: id, InstanceID: r.InstanceID, Device: r.Device, HostDevice: r.HostDevice,
-		State: r.State, Generation: r.Generation, Since: r.Since, Message: r.Message,
+		VolumeID: id, InstanceID: a.InstanceID, Device: a.Device, HostDevice: a.HostDevice,
+		State: a.State, Generation: a.Generation, Since: a.Since, Message: a.Message,
 	}
 }

@@ -18,6 +18,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
+	"golang.org/x/sys/unix"
 )
 
 // startTimeout bounds how long etcd may take to replay its log and elect itself.
@@ -38,6 +39,7 @@ type Store struct {
 	client *clientv3.Client
 	etcd   *embed.Etcd
 	log    *quietCore
+	lock   *os.File
 }
 
 // Open starts etcd in this process and waits until it answers.
@@ -53,12 +55,17 @@ func open(ctx context.Context, o Options) (*Store, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, err
 	}
-	core := newQuietCore(o.Log)
-	e, err := embed.StartEtcd(etcdConfig(o, core))
+	lock, err := takeLock(filepath.Join(o.Dir, "lock"))
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{etcd: e, log: core}
+	core := newQuietCore(o.Log)
+	e, err := embed.StartEtcd(etcdConfig(o, core))
+	if err != nil {
+		lock.Close()
+		return nil, err
+	}
+	s := &Store{etcd: e, log: core, lock: lock}
 	timeout := time.NewTimer(startTimeout)
 	defer timeout.Stop()
 	select {
@@ -72,6 +79,21 @@ func open(ctx context.Context, o Options) (*Store, error) {
 	case err = <-e.Err():
 	}
 	return nil, errors.Join(err, s.Close())
+}
+
+// takeLock makes this process the only one with the store open, for as long as
+// the file is. etcd has a lock of its own, but waits for it without end and only
+// after it has taken the other process's sockets away.
+func takeLock(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("another process has it open: %s: %w", path, err)
+	}
+	return f, nil
 }
 
 func etcdConfig(o Options, core *quietCore) *embed.Config {
@@ -103,6 +125,7 @@ func (s *Store) Close() error {
 		err = s.client.Close()
 	}
 	s.etcd.Close()
+	s.lock.Close()
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}

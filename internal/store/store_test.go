@@ -80,6 +80,16 @@ func TestRecordsOutliveTheStore(t *testing.T) {
 	}
 }
 
+func TestOneProcessAtATime(t *testing.T) {
+	dir := tempDir(t)
+	s := open(t, dir)
+	defer s.Close()
+	_, err := store.Open(t.Context(), store.Options{Dir: dir, Log: slog.New(slog.DiscardHandler)})
+	if err == nil || !strings.Contains(err.Error(), "another process has it open") {
+		t.Errorf("a second open got %v", err)
+	}
+}
+
 func TestTransactions(t *testing.T) {
 	s := open(t, tempDir(t))
 	defer s.Close()
