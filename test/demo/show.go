@@ -4,8 +4,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/mallee-io/mallee/test/scenario"
 )
@@ -34,8 +37,18 @@ func (s *story) aws(ctx context.Context, args ...string) (string, error) {
 	return out, nil
 }
 
-// await waits until up of the four paths are up.
-func (s *story) await(ctx context.Context, volume string, up int) error {
+// await waits until the aws CLI shows a value in a volume: "State",
+// "Attachments[0].State". It asks more often than "aws ec2 wait", which does so
+// every 15 s.
+func (s *story) await(ctx context.Context, volume, query, want string) error {
+	return scenario.Eventually(ctx, 200*time.Millisecond, func() (bool, error) {
+		out, err := s.cloud.AWS(ctx, "describe-volumes", "--volume-ids", volume, "--query", "Volumes[0]."+query)
+		return strings.TrimSpace(out) == strconv.Quote(want), errors.Join(err, fmt.Errorf("%s of %s is %s", query, volume, out))
+	})
+}
+
+// awaitPaths waits until up of the four paths are up.
+func (s *story) awaitPaths(ctx context.Context, volume string, up int) error {
 	ctx, cancel := context.WithTimeout(ctx, pathsTimeout)
 	defer cancel()
 	return s.cloud.AwaitPaths(ctx, volume, len(scenario.DataAddrs), up)

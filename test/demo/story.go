@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -18,6 +17,13 @@ const sizeGiB = "1"
 // pathsTimeout bounds the waits for paths to die or to come back. iscsid, left
 // to itself, takes some seconds to log in again.
 const pathsTimeout = 90 * time.Second
+
+// The guest writes for longer than the fabric is dark, and the fabric is dark for
+// longer than the initiator's timers.
+const (
+	writing  = 40 * time.Second
+	darkness = 15 * time.Second
+)
 
 func (s *story) tell(ctx context.Context) (err error) {
 	s.say("Booting a storage processor and a node, each on a kernel of its own, and starting the cloud.")
@@ -69,8 +75,7 @@ func (s *story) create(ctx context.Context) (volume, instance string, err error)
 	if err != nil {
 		return "", "", err
 	}
-	_, err = s.aws(ctx, "wait", "volume-available", "--volume-ids", volume)
-	return volume, instance, err
+	return volume, instance, s.await(ctx, volume, "State", "available")
 }
 
 func (s *story) attach(ctx context.Context, volume, instance string) error {
@@ -79,13 +84,10 @@ func (s *story) attach(ctx context.Context, volume, instance string) error {
 		"--query", "State"); err != nil {
 		return err
 	}
-	if err := scenario.Eventually(ctx, 300*time.Millisecond, func() (bool, error) {
-		state, err := s.cloud.AWS(ctx, "describe-volumes", "--volume-ids", volume, "--query", "Volumes[0].Attachments[0].State")
-		return strings.Contains(state, `"attached"`), errors.Join(err, errors.New("state "+state))
-	}); err != nil {
+	if err := s.await(ctx, volume, "Attachments[0].State", "attached"); err != nil {
 		return err
 	}
-	return s.await(ctx, volume, 4)
+	return s.awaitPaths(ctx, volume, 4)
 }
 
 func (s *story) detach(ctx context.Context, volume string) error {
@@ -93,8 +95,7 @@ func (s *story) detach(ctx context.Context, volume string) error {
 	if _, err := s.aws(ctx, "detach-volume", "--volume-id", volume, "--query", "State"); err != nil {
 		return err
 	}
-	_, err := s.aws(ctx, "wait", "volume-available", "--volume-ids", volume)
-	return err
+	return s.await(ctx, volume, "State", "available")
 }
 
 // tempt fills the volume with what a host likes to open, and attaches it anew.
@@ -129,28 +130,34 @@ func (s *story) tempt(ctx context.Context, volume, instance string) error {
 // fail takes a fabric away and gives it back while the guest writes.
 func (s *story) fail(ctx context.Context, volume string) error {
 	s.say("fio writes to the volume, with a checksum in each block.")
-	const writing = 60 * time.Second
 	fio, err := scenario.StartFio(ctx, s.cloud.NC1, scenario.Workload{
 		Device: device(volume), Offset: scenario.ContentSize, Length: writing,
 	})
 	if err != nil {
 		return err
 	}
+	dark := time.Now()
 	s.say("Fabric 2 goes dark: 10.108.1.200 and 10.108.1.201 answer no more. No link goes down, nobody is told.")
 	if err := s.cloud.Lab.CutFabric(ctx, "fab2"); err != nil {
 		return err
 	}
-	if err := s.await(ctx, volume, 2); err != nil {
+	if err := s.awaitPaths(ctx, volume, 2); err != nil {
 		return err
 	}
 	if err := s.table(ctx, "cut", volume); err != nil {
 		return err
 	}
+	fmt.Println("fio goes on over the other two.")
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(time.Until(dark.Add(darkness))):
+	}
 	s.say("Fabric 2 comes back.")
 	if err := s.cloud.Lab.HealFabric(ctx, "fab2"); err != nil {
 		return err
 	}
-	if err := s.await(ctx, volume, 4); err != nil {
+	if err := s.awaitPaths(ctx, volume, 4); err != nil {
 		return err
 	}
 	if err := s.table(ctx, "healed", volume); err != nil {
