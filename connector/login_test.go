@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package connector
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mallee-io/mallee/internal/command"
+	"github.com/mallee-io/mallee/internal/openiscsi"
+)
+
+const target = "iqn.2026-11.io.mallee:san"
+
+func portal(addr string) openiscsi.Portal {
+	return openiscsi.Portal{Target: target, Addr: netip.MustParseAddrPort(addr), TPGT: 1, Iface: openiscsi.DefaultIface}
+}
+
+// journal is a log handler that keeps when each message came.
+type journal struct {
+	slog.Handler
+	mu   sync.Mutex
+	when map[string][]time.Time
+}
+
+func newJournal() *journal {
+	return &journal{Handler: slog.DiscardHandler, when: map[string][]time.Time{}}
+}
+
+func (j *journal) Enabled(context.Context, slog.Level) bool { return true }
+
+func (j *journal) Handle(_ context.Context, r slog.Record) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.when[r.Message] = append(j.when[r.Message], r.Time)
+	return nil
+}
+
+// pauses returns the time between each two of a message, in seconds.
+func (j *journal) pauses(message string) []int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var pauses []int
+	for i, at := range j.when[message][1:] {
+		pauses = append(pauses, int(at.Sub(j.when[message][i]).Round(time.Second)/time.Second))
+	}
+	return pauses
+}
+
+// newConnector returns a Connector with a database and an iscsiadm of its own,
+// that ends each login with that code, and the journal of its log. Without a
+// code there is no iscsiadm.
+func newConnector(t *testing.T, exit ...int) (*Connector, *journal) {
+	t.Helper()
+	dir := t.TempDir()
+	if len(exit) > 0 {
+		script := fmt.Sprintf("#!/bin/sh\nexit %d\n", exit[0])
+		if err := os.WriteFile(filepath.Join(dir, "iscsiadm"), []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	j := newJournal()
+	c := New(Options{Log: slog.New(j), Directory: filepath.Join(dir, "mallee")})
+	c.initiator.Run = command.Runner{Path: []string{dir}}
+	c.initiator.Sys, c.initiator.Etc, c.initiator.Lock = filepath.Join(dir, "sys"), dir, filepath.Join(dir, "lock")
+	c.devices.Sys = c.initiator.Sys
+	return c, j
+}
+
+func TestFailedLoginsBackOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, j := newConnector(t) // each login fails at once
+		p := portal("10.107.1.200:3260")
+		if got := c.login(t.Context(), p); got != "logging in" {
+			t.Errorf("the first time a path is %q", got)
+		}
+		for range 120 * 10 {
+			synctest.Wait()
+			time.Sleep(100 * time.Millisecond) // as often as events make Repair ask
+			if got := c.login(t.Context(), p); !strings.HasPrefix(got, "login to 10.107.1.200:3260: ") {
+				t.Fatalf("after a failure a path is %q", got)
+			}
+		}
+		synctest.Wait()
+		if got, want := j.pauses("login failed"), []int{1, 2, 4, 8, 16, 30, 30}; !slices.Equal(got, want) {
+			t.Errorf("pauses of %v s, want %v", got, want)
+		}
+	})
+}
+
+func TestLoginsToOnePortalRunOneAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, j := newConnector(t)
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() { c.login(t.Context(), portal("10.107.1.200:3260")) })
+		}
+		wg.Wait()
+		c.login(t.Context(), portal("10.107.1.201:3260"))
+		time.Sleep(firstRetry / 2) // the one may wait for the other's lock on the database
+		synctest.Wait()
+		if got := len(j.when["login failed"]); got != 2 {
+			t.Errorf("%d logins to two portals, want one to each", got)
+		}
+	})
+}
+
+func TestALoginWakesWhoWaits(t *testing.T) {
+	for exit, message := range map[int]string{0: "logged in", 15: "logged in", 8: "login failed"} {
+		c, j := newConnector(t, exit)
+		changed := c.Changed()
+		c.login(t.Context(), portal("10.107.1.200:3260"))
+		<-changed
+		if len(j.when[message]) != 1 {
+			t.Errorf("iscsiadm ends with %d: log %v, want %q", exit, j.when, message)
+		}
+	}
+}
+
+// A login belongs to the volume, not to the call that happened to start it.
+func TestALoginOutlivesItsCaller(t *testing.T) {
+	c, j := newConnector(t, 0)
+	ctx, cancel := context.WithCancel(t.Context())
+	changed := c.Changed()
+	c.login(ctx, portal("10.107.1.200:3260"))
+	cancel()
+	<-changed
+	if len(j.when["logged in"]) != 1 {
+		t.Errorf("log %v", j.when)
+	}
+}
+
+func TestATargetIsLeftWhenNoVolumeNeedsIt(t *testing.T) {
+	c, _ := newConnector(t, 0)
+	one, two := c.volume("3a"), c.volume("3b")
+	for _, state := range []*volume{one, two} {
+		if err := c.want(state, target); err != nil {
+			t.Fatal(err)
+		}
+	}
+	changed := c.Changed()
+	c.login(t.Context(), portal("10.107.1.200:3260"))
+	<-changed
+	records := func() int {
+		files, _ := filepath.Glob(filepath.Join(c.initiator.Etc, "nodes", "*", "*", "*"))
+		return len(files)
+	}
+
+	one.target = ""
+	if err := c.release(t.Context(), target); err != nil || records() != 1 {
+		t.Errorf("with a volume that needs it: %v, %d records, want 1", err, records())
+	}
+	two.target = ""
+	if !c.leave(target) {
+		t.Fatal("the target cannot be left")
+	}
+	if err := c.want(one, target); err != ErrBusy {
+		t.Errorf("while it is left: error %v, want ErrBusy", err)
+	}
+	if c.leave(target) {
+		t.Error("left twice at once")
+	}
+	c.left(target)
+	if err := c.release(t.Context(), target); err != nil || records() != 0 {
+		t.Errorf("with none: %v, %d records, want 0", err, records())
+	}
+	if err := c.want(one, target); err != nil {
+		t.Errorf("after it was left: %v", err)
+	}
+}
+
+func TestLeavingATargetEndsItsLogins(t *testing.T) {
+	c, j := newConnector(t)
+	// It logs in for as long as it is let.
+	script := "#!/bin/sh\nexec /bin/sleep 60\n"
+	if err := os.WriteFile(filepath.Join(c.initiator.Etc, "iscsiadm"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	changed := c.Changed()
+	c.login(t.Context(), portal("10.107.1.200:3260"))
+	if !c.leave(target) {
+		t.Fatal("the target cannot be left")
+	}
+	<-changed
+	c.left(target)
+	if len(j.when["login failed"]) != 1 || len(c.logins) != 0 {
+		t.Errorf("log %v, logins %v", j.when, c.logins)
+	}
+}
+
+func TestLinkFollowsTheMap(t *testing.T) {
+	dir := t.TempDir()
+	c := New(Options{Directory: filepath.Join(dir, "mallee")})
+	v := Volume{Name: "vol-1a2b3c4d"}
+	if c.linked(v, "dm-0") {
+		t.Error("linked before it was made")
+	}
+	for _, device := range []string{"dm-0", "dm-0", "dm-3"} { // the same again, and another after a restart
+		if err := c.link(v, device); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := os.Readlink(filepath.Join(dir, "mallee", v.Name)); got != "../"+device || !c.linked(v, device) {
+			t.Errorf("link to %q, want ../%s", got, device)
+		}
+	}
+	if files, _ := os.ReadDir(filepath.Join(dir, "mallee")); len(files) != 1 {
+		t.Errorf("left in the directory: %v", files)
+	}
+	for range 2 {
+		if err := c.unlink(v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c.linked(v, "dm-3") {
+		t.Error("linked after it was removed")
+	}
+}
