@@ -23,6 +23,7 @@ type follower struct {
 }
 
 func (f *follower) run(ctx context.Context) error {
+	before := ""
 	for i := 0; ; i++ {
 		addr := f.options.CLC[i%len(f.options.CLC)]
 		err := f.follow(ctx, addr)
@@ -30,7 +31,11 @@ func (f *follower) run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		f.options.Log.WarnContext(ctx, "no connection to the cloud controller: going on with the last state", "clc", addr, "error", err)
+		// It is tried every second; a line for each would bury the others.
+		if now := addr + err.Error(); now != before {
+			f.options.Log.WarnContext(ctx, "no connection to the cloud controller: going on with the last state", "clc", addr, "error", err)
+			before = now
+		}
 		select {
 		case <-ctx.Done():
 			return nil

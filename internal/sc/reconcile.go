@@ -34,7 +34,7 @@ type reconciler struct {
 	want    state
 	san     SAN    // nil until sanhost is set
 	sanhost string // the value that san was opened for
-	blind   bool   // the SAN did not answer
+	blind   error  // why the SAN could not be looked at; nil when it could
 
 	running sync.WaitGroup
 	slots   chan struct{}
@@ -106,10 +106,12 @@ func (r *reconciler) close() {
 func (r *reconciler) step(ctx context.Context) *cloudv1.PartitionReport {
 	r.forget()
 	have, err := r.look(ctx)
-	r.blind = err != nil
-	r.metrics.sanUp(!r.blind)
-	if err != nil {
+	r.metrics.sanUp(err == nil)
+	// It is tried every few seconds; a line for each would bury the others.
+	if err != nil && (r.blind == nil || r.blind.Error() != err.Error()) && ctx.Err() == nil {
 		r.options.Log.WarnContext(ctx, "cannot see what the SAN holds", "error", err)
+	}
+	if r.blind = err; err != nil {
 		return unknown(r.want, err)
 	}
 	report := &cloudv1.PartitionReport{Pool: have.pool}
@@ -186,7 +188,7 @@ func (r *reconciler) forget() {
 // pause is the time until the next step if nothing happens before.
 func (r *reconciler) pause() time.Duration {
 	pause := resync
-	if r.blind {
+	if r.blind != nil {
 		pause = lookAgain
 	}
 	for k, t := range r.trouble {

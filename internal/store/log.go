@@ -5,11 +5,19 @@ package store
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
+
+// expected are warnings that do not hold for a store that nobody but this
+// process reaches.
+var expected = []string{
+	"Running http and grpc server on single port. This is not recommended for production.",
+	"simple token is not cryptographically signed",
+}
 
 // quietCore hands what etcd logs to slog. etcd tells as information what only
 // helps to debug etcd, so that goes one level down; and it reports its own
@@ -28,11 +36,11 @@ func (c *quietCore) logger() *zap.Logger { return zap.New(c) }
 
 func (c *quietCore) silence() { c.closing.Store(true) }
 
-func (c *quietCore) level(l zapcore.Level) slog.Level {
+func (c *quietCore) level(e zapcore.Entry) slog.Level {
 	switch {
-	case l < zapcore.WarnLevel || c.closing.Load():
+	case e.Level < zapcore.WarnLevel || c.closing.Load() || slices.Contains(expected, e.Message):
 		return slog.LevelDebug
-	case l == zapcore.WarnLevel:
+	case e.Level == zapcore.WarnLevel:
 		return slog.LevelWarn
 	}
 	return slog.LevelError
@@ -40,7 +48,7 @@ func (c *quietCore) level(l zapcore.Level) slog.Level {
 
 // Enabled implements zapcore.LevelEnabler.
 func (c *quietCore) Enabled(l zapcore.Level) bool {
-	return c.log.Enabled(context.Background(), c.level(l))
+	return c.log.Enabled(context.Background(), c.level(zapcore.Entry{Level: l}))
 }
 
 // With implements zapcore.Core.
@@ -69,7 +77,7 @@ func (c *quietCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	for k, v := range encoded.Fields {
 		args = append(args, slog.Any(k, v))
 	}
-	c.log.Log(context.Background(), c.level(e.Level), e.Message, args...)
+	c.log.Log(context.Background(), c.level(e), e.Message, args...)
 	return nil
 }
 
