@@ -19,10 +19,16 @@ func TestParseUevent(t *testing.T) {
 		want    Uevent
 		ok      bool
 	}{
-		{"a disk comes", "add@/devices/x/block/sdb\x00ACTION=add\x00DEVPATH=/devices/x/block/sdb\x00SUBSYSTEM=block\x00SEQNUM=1\x00",
-			Uevent{Action: "add", DevPath: "/devices/x/block/sdb", Subsystem: "block"}, true},
-		{"a session goes", "remove@" + session + "\x00SUBSYSTEM=iscsi_session\x00",
-			Uevent{Action: "remove", DevPath: session, Subsystem: "iscsi_session"}, true},
+		{
+			"a disk comes", "add@/devices/x/block/sdb\x00ACTION=add\x00DEVPATH=/devices/x/block/sdb\x00SUBSYSTEM=block\x00SEQNUM=1\x00",
+			Uevent{Action: "add", DevPath: "/devices/x/block/sdb", Subsystem: "block"},
+			true,
+		},
+		{
+			"a session goes", "remove@" + session + "\x00SUBSYSTEM=iscsi_session\x00",
+			Uevent{Action: "remove", DevPath: session, Subsystem: "iscsi_session"},
+			true,
+		},
 		{"no subsystem", "change@/devices/x\x00", Uevent{Action: "change", DevPath: "/devices/x"}, true},
 		{"no zero byte", "offline@/devices/x", Uevent{Action: "offline", DevPath: "/devices/x"}, true},
 		{"of udev", "libudev\x00\xfe\xed\xca\xfe", Uevent{}, false},

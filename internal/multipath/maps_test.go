@@ -33,12 +33,16 @@ func TestParseMaps(t *testing.T) {
 			Paths: []Path{up("sdc"), up("sdb"), up("sda"), up("sdd")},
 		}}},
 		{"no map", []byte(`{"major_version": 0, "minor_version": 1, "maps": []}`), nil},
-		{"map without a path", []byte(`{"maps": [{"name": "mpatha", "uuid": "3x", "sysfs": "dm-3", "path_groups": []}]}`),
-			[]Map{{WWID: "3x", Name: "mpatha", Device: "dm-3"}}},
-		{"a path in each of two groups", []byte(`{"maps": [{"uuid": "3x", "sysfs": "dm-3", "path_groups": [
+		{
+			"map without a path", []byte(`{"maps": [{"name": "mpatha", "uuid": "3x", "sysfs": "dm-3", "path_groups": []}]}`),
+			[]Map{{WWID: "3x", Name: "mpatha", Device: "dm-3"}},
+		},
+		{
+			"a path in each of two groups", []byte(`{"maps": [{"uuid": "3x", "sysfs": "dm-3", "path_groups": [
 			{"paths": [{"dev": "sda", "dm_st": "active", "chk_st": "ready", "dev_st": "running"}]},
 			{"paths": [{"dev": "sdb", "dm_st": "failed", "chk_st": "faulty", "dev_st": "transport-offline"}]}]}]}`),
-			[]Map{{WWID: "3x", Device: "dm-3", Paths: []Path{up("sda"), {Disk: "sdb", DM: "failed", Checker: "faulty", Device: "transport-offline"}}}}},
+			[]Map{{WWID: "3x", Device: "dm-3", Paths: []Path{up("sda"), {Disk: "sdb", DM: "failed", Checker: "faulty", Device: "transport-offline"}}}},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := parseMaps(test.reply)

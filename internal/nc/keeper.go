@@ -148,7 +148,7 @@ func (k *keeper) attach(ctx context.Context, w wish, before, report *cloudv1.Att
 			k.log.WarnContext(ctx, "cannot look at the paths", "error", err)
 		}
 	}
-	report.Paths = paths(v, status)
+	report.Paths = paths(status)
 	if status.Device == "" {
 		if err == nil { // looked, and it is gone
 			report.State, report.Device = cloudv1.AttachmentReport_STATE_ATTACHING, ""
@@ -181,7 +181,7 @@ func (k *keeper) detach(ctx context.Context, w wish, before, report *cloudv1.Att
 		if _, inUse := errors.AsType[*connector.InUseError](err); inUse {
 			// Its user relies on the paths until the device is given back.
 			status, _ := k.connector.Repair(ctx, v)
-			report.Paths, report.Device = paths(v, status), status.Device
+			report.Paths, report.Device = paths(status), status.Device
 		}
 		return whileWaiting
 	}
@@ -218,7 +218,7 @@ func volume(w wish) (connector.Volume, error) {
 	return v, nil
 }
 
-func paths(v connector.Volume, s connector.Status) []*cloudv1.PathReport {
+func paths(s connector.Status) []*cloudv1.PathReport {
 	if s.Paths == nil { // nobody could look
 		return nil
 	}

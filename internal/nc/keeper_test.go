@@ -83,7 +83,7 @@ func TestPathStatesAreTheClouds(t *testing.T) {
 		{Portal: netip.MustParseAddrPort("10.107.1.200:3260"), State: connector.PathDown, Disk: "sdb", Reason: "multipathd says failed, faulty"},
 	}}
 	want := []*cloudv1.PathReport{{Portal: "10.107.1.200:3260", State: "down", BlockDev: "sdb", Reason: "multipathd says failed, faulty"}}
-	if diff := cmp.Diff(want, paths(connector.Volume{}, status), protocmp.Transform()); diff != "" {
+	if diff := cmp.Diff(want, paths(status), protocmp.Transform()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
@@ -111,23 +111,55 @@ func TestStep(t *testing.T) {
 		before *cloudv1.AttachmentReport
 		want   *cloudv1.AttachmentReport
 	}{
-		{"waits for the SAN's offer", wish{noExport, "nopath"}, nil,
-			&cloudv1.AttachmentReport{State: attaching}},
-		{"cannot be attached", wish{wanted, "nopath"}, nil,
-			&cloudv1.AttachmentReport{State: attaching, Message: noWWID}},
-		{"cannot be looked at, and stays attached", wish{wanted, "nopath"}, here,
-			&cloudv1.AttachmentReport{State: attached, Device: device, Message: noWWID}},
-		{"paths that are none leave it attached", wish{wanted, "10.107.1.200,"}, here,
+		{
+			"waits for the SAN's offer",
+			wish{noExport, "nopath"},
+			nil,
+			&cloudv1.AttachmentReport{State: attaching},
+		},
+		{
+			"cannot be attached",
+			wish{wanted, "nopath"},
+			nil,
+			&cloudv1.AttachmentReport{State: attaching, Message: noWWID},
+		},
+		{
+			"cannot be looked at, and stays attached",
+			wish{wanted, "nopath"},
+			here,
+			&cloudv1.AttachmentReport{State: attached, Device: device, Message: noWWID},
+		},
+		{
+			"paths that are none leave it attached",
+			wish{wanted, "10.107.1.200,"},
+			here,
 			&cloudv1.AttachmentReport{State: attached, Device: device, Message: "the property ncpaths is not usable: " +
-				`element 2 of "10.107.1.200," is empty: write addresses separated by single commas`}},
-		{"was attached as of an earlier generation", wish{wanted, "nopath"}, earlier,
-			&cloudv1.AttachmentReport{State: attaching, Message: noWWID}},
-		{"unwanted before any offer", wish{&cloudv1.DesiredAttachment{VolumeId: "vol-0000000a", Generation: 1}, "nopath"}, nil,
-			&cloudv1.AttachmentReport{State: detached}},
-		{"cannot be detached", wish{unwanted, "nopath"}, here,
-			&cloudv1.AttachmentReport{State: detaching, Message: noWWID}},
-		{"detached once for all", wish{unwanted, "nopath"}, gone,
-			&cloudv1.AttachmentReport{State: detached}},
+				`element 2 of "10.107.1.200," is empty: write addresses separated by single commas`},
+		},
+		{
+			"was attached as of an earlier generation",
+			wish{wanted, "nopath"},
+			earlier,
+			&cloudv1.AttachmentReport{State: attaching, Message: noWWID},
+		},
+		{
+			"unwanted before any offer",
+			wish{&cloudv1.DesiredAttachment{VolumeId: "vol-0000000a", Generation: 1}, "nopath"},
+			nil,
+			&cloudv1.AttachmentReport{State: detached},
+		},
+		{
+			"cannot be detached",
+			wish{unwanted, "nopath"},
+			here,
+			&cloudv1.AttachmentReport{State: detaching, Message: noWWID},
+		},
+		{
+			"detached once for all",
+			wish{unwanted, "nopath"},
+			gone,
+			&cloudv1.AttachmentReport{State: detached},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			k := newKeeper(nil)
