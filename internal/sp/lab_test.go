@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 
 	"github.com/mallee-io/mallee"
@@ -153,7 +154,7 @@ func (r *labRun) run(m *lab.Machine, argv ...string) string {
 	return strings.TrimSpace(result.Stdout)
 }
 
-func (r *labRun) volume(initiator mallee.IQN) (san.Volume, mallee.Export) {
+func (r *labRun) volume(initiator mallee.IQN) san.Volume {
 	r.Helper()
 	began := time.Now()
 	v, err := r.client.CreateVolume(r.ctx, mallee.NewVolumeID(), mallee.GiB)
@@ -162,7 +163,7 @@ func (r *labRun) volume(initiator mallee.IQN) (san.Volume, mallee.Export) {
 	e, err := r.client.Export(r.ctx, v.ID, initiator)
 	r.must(err)
 	r.Logf("%s: created in %v, exported as LUN %d in %v", v.ID, created.Sub(began), e.LUN, time.Since(created))
-	return v, e
+	return v
 }
 
 // exported tells what a node sees of exports, and what becomes of them when the
@@ -171,9 +172,7 @@ func (r *labRun) exported() {
 	text := r.run(r.nc1, "cat", "/etc/iscsi/initiatorname.iscsi")
 	initiator := mallee.IQN(strings.TrimPrefix(text, "InitiatorName="))
 	// Whatever a guest may put on its disk.
-	vGPT, eGPT := r.volume(initiator)
-	vPV, _ := r.volume(initiator)
-	vMD, _ := r.volume(initiator)
+	vGPT, vPV, vMD := r.volume(initiator), r.volume(initiator), r.volume(initiator)
 
 	_, err := r.nc1.Spawn(r.ctx, "iscsid", "iscsid", "-f")
 	r.must(err)
@@ -190,14 +189,14 @@ func (r *labRun) exported() {
 		return "/dev/" + strings.Split(paths[0], "/")[3]
 	}
 	inq := r.run(r.nc1, "sg_inq", dev(vGPT))
-	r.Log(inq)
 	for _, want := range []string{"Vendor identification: MALLEE", "Product identification: volume"} {
 		if !strings.Contains(inq, want) {
-			r.Errorf("no %q", want)
+			r.Errorf("no %q in:\n%s", want, inq)
 		}
 	}
-	r.Log(r.run(r.nc1, "sg_vpd", "--page=di", dev(vGPT)))
-	r.Log(r.run(r.nc1, "sg_vpd", "--page=lbpv", dev(vGPT)))
+	if vpd := r.run(r.nc1, "sg_vpd", "--page=lbpv", dev(vGPT)); !strings.Contains(vpd, "(LBPU): 1") {
+		r.Errorf("no unmap in:\n%s", vpd)
+	}
 	acl := "/sys/kernel/config/target/iscsi/iqn.2026-11.io.mallee:san1/tpgt_1/acls/" + string(initiator)
 	if got := r.run(r.san, "cat", acl+"/cmdsn_depth"); got != "512" {
 		r.Errorf("cmdsn_depth %s, want 512", got)
@@ -211,19 +210,18 @@ func (r *labRun) exported() {
 	r.run(r.nc1, "mdadm", "--stop", "/dev/md9")
 
 	r.killed(dev(vGPT))
-	r.rebooted(vGPT, eGPT)
+	r.rebooted(vGPT)
 
-	must := func(v san.Volume) {
-		r.Helper()
+	for _, v := range []san.Volume{vGPT, vPV, vMD} {
 		began := time.Now()
 		r.must(r.client.Unexport(r.ctx, v.ID, initiator))
 		r.Logf("%s: unexported in %v", v.ID, time.Since(began))
+		if _, err := r.nc1.Run(r.ctx, "dd", "if=/dev/zero", "of="+dev(v), "bs=4k", "count=1", "oflag=direct"); err == nil {
+			r.Errorf("a write to %s went through after it was taken back", v.ID)
+		}
 		r.must(r.client.DeleteVolume(r.ctx, v.ID))
 	}
-	must(vGPT)
-	must(vPV)
-	must(vMD)
-	r.processor.Signal(r.ctx, 15)
+	r.must(r.processor.Signal(r.ctx, unix.SIGTERM))
 	if code, err := r.processor.Wait(r.ctx); err != nil || code != 0 {
 		r.Errorf("after SIGTERM: exit code %d, %v", code, err)
 	}
@@ -246,28 +244,28 @@ func (r *labRun) killed(device string) {
 
 // rebooted asserts that exports come back with their LUNs, and that the machine
 // opened nothing of what is inside the volumes.
-func (r *labRun) rebooted(v san.Volume, e mallee.Export) {
+func (r *labRun) rebooted(v san.Volume) {
 	before, err := r.client.Exports(r.ctx)
 	r.must(err)
 	const state = "/var/lib/mallee/sp/exports.json"
 	saved, err := r.san.ReadFile(r.ctx, state) // The lab's machines forget their files.
 	r.must(err)
-	r.Logf("%s", saved)
 	r.must(r.san.Kill(r.ctx))
 	r.must(r.san.Start(r.ctx))
 	r.must(r.san.WriteFile(r.ctx, state, saved, 0o600))
+	// MD is there to be tempted.
+	r.run(r.san, "modprobe", "--all", "md_mod", "raid1")
+	r.tempt(before)
 	r.start()
 	after, err := r.client.Exports(r.ctx)
 	r.must(err)
 	if diff := cmp.Diff(before, after); diff != "" {
 		r.Errorf("exports after the reboot: %s", diff)
 	}
-	r.run(r.san, "udevadm", "settle")
-	seen := r.run(r.san, "sh", "-c", "dmsetup ls; cat /proc/mdstat; vgs; pvs; ls -l /dev/mallee; ls /dev/disk/by-id /dev/disk/by-partuuid")
-	r.Log(seen)
-	for _, never := range []string{"guest", "secret", "md1", "-part", "active raid"} {
+	seen := r.look()
+	for _, never := range []string{"guest", "secret", "raid1 dm-", "md-name", "dm-uuid", "part"} {
 		if strings.Contains(seen, never) {
-			r.Errorf("the storage processor opened the inside of a volume: %q", never)
+			r.Errorf("the storage processor opened the inside of a volume, %q:\n%s", never, seen)
 		}
 	}
 	// The node logs in again by itself and reads what it wrote.
@@ -278,5 +276,27 @@ func (r *labRun) rebooted(v san.Volume, e mallee.Export) {
 		} else if attempt == 30 {
 			r.Fatal(err)
 		}
+	}
+}
+
+// look returns everything by which a volume's inside would show on the machine.
+func (r *labRun) look() string {
+	r.Helper()
+	r.run(r.san, "udevadm", "settle")
+	return r.run(r.san, "sh", "-c", "dmsetup ls; cat /proc/mdstat; vgs; ls /dev/disk/by-*; true")
+}
+
+// tempt activates the volumes without our rules, so that it is known that the
+// machine does open what it can, and puts everything back.
+func (r *labRun) tempt(volumes []san.Export) {
+	for _, v := range volumes {
+		r.run(r.san, "lvchange", "--activate", "y", "--ignoreactivationskip", "mallee/"+string(v.VolumeID))
+	}
+	if seen := r.look(); !strings.Contains(seen, "raid1 dm-") || !strings.Contains(seen, "md-name") {
+		r.Errorf("without rules nothing was opened, so that the test proves nothing:\n%s", seen)
+	}
+	r.run(r.san, "mdadm", "--stop", "--scan")
+	for _, v := range volumes {
+		r.run(r.san, "lvchange", "--activate", "n", "mallee/"+string(v.VolumeID))
 	}
 }

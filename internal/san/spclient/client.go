@@ -153,8 +153,10 @@ func (a *address) call(ctx context.Context, call func(context.Context, spv1.Stor
 	return call(ctx, spv1.NewStorageProcessorClient(a.conn))
 }
 
-// connect waits until the connection is up. It gives up at the first failure,
-// and does not wait for a back-off that an earlier failure began.
+// connect waits until the connection is up. It does not wait for a back-off that
+// an earlier failure began, and gives up at the first failure that it sees. gRPC
+// shows an earlier failure until the connection is up again, so an address that
+// failed before is given the whole time.
 func (a *address) connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()

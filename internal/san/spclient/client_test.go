@@ -4,7 +4,6 @@ package spclient_test
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -24,7 +23,7 @@ import (
 	"github.com/mallee-io/mallee/internal/sp"
 )
 
-var discard = slog.New(slog.NewTextHandler(io.Discard, nil))
+var discard = slog.New(slog.DiscardHandler)
 
 func newServer(t *testing.T) *sp.Server {
 	t.Helper()
