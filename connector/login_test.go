@@ -74,7 +74,28 @@ func newConnector(t *testing.T, exit ...int) (*Connector, *journal) {
 	c.initiator.Run = command.Runner{Path: []string{dir}}
 	c.initiator.Sys, c.initiator.Etc, c.initiator.Lock = filepath.Join(dir, "sys"), dir, filepath.Join(dir, "lock")
 	c.devices.Sys = c.initiator.Sys
+	t.Cleanup(func() { settle(c) }) // before its files go
 	return c, j
+}
+
+// settle waits until nothing runs that c has started.
+func settle(c *Connector) {
+	for {
+		changed := c.Changed()
+		running := false
+		c.mu.Lock()
+		for _, l := range c.logins {
+			running = running || l.cancel != nil
+		}
+		c.mu.Unlock()
+		if !running {
+			break
+		}
+		<-changed
+	}
+	for _, state := range c.volumes {
+		state.probes.Wait()
+	}
 }
 
 func TestFailedLoginsBackOff(t *testing.T) {

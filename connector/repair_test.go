@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package connector
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mallee-io/mallee/internal/multipath"
+	"github.com/mallee-io/mallee/internal/openiscsi"
+)
+
+const wwid = "360014056d6c6c650123456789abcdef0"
+
+var compareAddr = cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })
+
+func vol() Volume {
+	return Volume{
+		Name: "vol-1a2b3c4d", WWID: wwid, Target: target, LUN: 5,
+		Portals: []Portal{{Addr: netip.MustParseAddrPort("10.107.1.200:3260"), TPGT: 1}},
+	}
+}
+
+// machine is a Connector on a tree of its own, with a multipathd that says what
+// the test makes it say. Logins fail, and disks answer no INQUIRY.
+type machine struct {
+	*Connector
+	t   *testing.T
+	dir string
+
+	mu   sync.Mutex
+	maps string
+}
+
+func newMachine(t *testing.T) *machine {
+	t.Helper()
+	c, _ := newConnector(t)
+	m := &machine{Connector: c, t: t, dir: c.initiator.Etc}
+	c.initiator.Sys, c.devices.Sys, c.devices.Dev = m.dir, m.dir, filepath.Join(m.dir, "dev")
+	c.allowed.File = filepath.Join(m.dir, "wwids")
+	c.multipath.Socket = filepath.Join(m.dir, "socket")
+	m.say(`{"maps": []}`)
+	listener, err := net.Listen("unix", c.multipath.Socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var served sync.WaitGroup
+	served.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			m.answer(conn)
+		}
+	})
+	t.Cleanup(func() {
+		listener.Close()
+		served.Wait()
+	})
+	return m
+}
+
+// say sets the answer to "show maps json".
+func (m *machine) say(maps string) {
+	m.mu.Lock()
+	m.maps = maps
+	m.mu.Unlock()
+}
+
+func (m *machine) answer(conn net.Conn) {
+	defer conn.Close()
+	var length uint64
+	if binary.Read(conn, binary.NativeEndian, &length) != nil {
+		return
+	}
+	if _, err := io.CopyN(io.Discard, conn, int64(length)); err != nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	conn.Write(append(binary.NativeEndian.AppendUint64(nil, uint64(len(m.maps))), m.maps...))
+}
+
+func (m *machine) write(file, content string) {
+	m.t.Helper()
+	file = filepath.Join(m.dir, file)
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		m.t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(content+"\n"), 0o600); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// session shows session 1 to vol's portal, on host 2, with the LUN as sdb.
+func (m *machine) session(state string) {
+	m.t.Helper()
+	const base = "devices/platform/host2/session1"
+	for file, content := range map[string]string{
+		"iscsi_session/session1/ifacename":                     openiscsi.DefaultIface,
+		"iscsi_session/session1/targetname":                    target,
+		"iscsi_session/session1/tpgt":                          "1",
+		"iscsi_session/session1/state":                         state,
+		"connection1:0/iscsi_connection/c/persistent_address":  "10.107.1.200",
+		"connection1:0/iscsi_connection/c/persistent_port":     "3260",
+		"target2:0:0/2:0:0:5/state":                            "running",
+		"target2:0:0/2:0:0:5/block/sdb/holders/dm-0/something": "",
+	} {
+		m.write(filepath.Join(base, file), content)
+	}
+	m.write("dev/sdb", "no SCSI disk")
+	for link, to := range map[string]string{
+		"class/iscsi_session/session1":          base + "/iscsi_session/session1",
+		"class/iscsi_connection/connection1:0":  base + "/connection1:0/iscsi_connection/c",
+		base + "/iscsi_session/session1/device": base,
+		"block/sdb":                             base + "/target2:0:0/2:0:0:5/block/sdb",
+	} {
+		link = filepath.Join(m.dir, link)
+		if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
+			m.t.Fatal(err)
+		}
+		if err := os.Symlink(filepath.Join(m.dir, to), link); err != nil {
+			m.t.Fatal(err)
+		}
+	}
+}
+
+// mapOf is multipathd's word about one map of one path that is well.
+func mapOf(wwid, device, disk string) string {
+	return fmt.Sprintf(`{"maps": [{"uuid": %q, "name": "mpatha", "sysfs": %q, "path_groups": [
+		{"paths": [{"dev": %q, "dm_st": "active", "dev_st": "running", "chk_st": "ready"}]}]}]}`, wwid, device, disk)
+}
+
+// repair takes a step, waits for what it has started, and takes another.
+func (m *machine) repair(v Volume) Status {
+	m.t.Helper()
+	changed := m.Changed()
+	if _, err := m.Repair(m.t.Context(), v); err != nil {
+		m.t.Fatal(err)
+	}
+	<-changed
+	status, err := m.Repair(m.t.Context(), v)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return status
+}
+
+func TestEachExpectedPathIsAccountedFor(t *testing.T) {
+	m := newMachine(t)
+	v := vol()
+	v.Portals = append(v.Portals, Portal{Addr: netip.MustParseAddrPort("[2001:db8::1]:3260"), TPGT: 1})
+	first, err := m.Repair(t.Context(), v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Status{Paths: []Path{
+		{Portal: v.Portals[0].Addr, State: PathMissing, Reason: "logging in"},
+		{Portal: v.Portals[1].Addr, State: PathMissing, Reason: "logging in"},
+	}}
+	if diff := cmp.Diff(want, first, compareAddr); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	// multipathd, as it is set up by default, makes a map of nothing else.
+	if text, _ := os.ReadFile(m.allowed.File); !strings.Contains(string(text), "\n/"+wwid+"/\n") {
+		t.Errorf("file of WWIDs holds %q", text)
+	}
+}
+
+func TestALostSessionIsAPathThatIsDown(t *testing.T) {
+	m := newMachine(t)
+	m.session("FAILED")
+	m.say(mapOf(wwid, "dm-0", "sdb")) // multipathd has not yet looked
+	status, err := m.Repair(t.Context(), vol())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := status.Paths[0]; got.State != PathDown || got.Disk != "sdb" || !strings.Contains(got.Reason, "session is lost") {
+		t.Errorf("path %+v", got)
+	}
+}
+
+// Identity comes before access: that multipathd is content proves nothing.
+func TestAPathThatHasNotProvedItsIdentityIsNotUsed(t *testing.T) {
+	m := newMachine(t)
+	m.session("LOGGED_IN")
+	m.say(mapOf(wwid, "dm-0", "sdb"))
+	first, err := m.Repair(t.Context(), vol())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first.Up() != 0 || first.Ready || first.Device != "" {
+		t.Errorf("before the proof: %+v", first)
+	}
+	status := m.repair(vol())
+	if got := status.Paths[0]; got.State != PathDown || !strings.Contains(got.Reason, "cannot ask sdb for its identity") {
+		t.Errorf("path %+v", got)
+	}
+	if status.Ready || status.Device != "" || m.linked(vol(), "dm-0") {
+		t.Errorf("the device is handed out: %+v", status)
+	}
+}
+
+// A device that was handed out keeps its name while it has no path, and loses it
+// with its map: the kernel gives the number to the next one.
+func TestADeviceKeepsItsNameForAsLongAsItsMap(t *testing.T) {
+	m := newMachine(t)
+	m.say(mapOf(wwid, "dm-0", "sdb"))
+	if err := m.link(vol(), "dm-0"); err != nil {
+		t.Fatal(err)
+	}
+	status := m.repair(vol())
+	if status.Device != m.file(vol()) || status.Map != "dm-0" || status.Ready {
+		t.Errorf("without a path: %+v", status)
+	}
+	m.say(mapOf("360014056d6c6c650fffffffffffffff0", "dm-0", "sdb"))
+	status, err := m.Repair(t.Context(), vol())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status.Device != "" || status.Map != "" || m.linked(vol(), "dm-0") {
+		t.Errorf("the name now leads to another's map: %+v", status)
+	}
+}
+
+func TestRepairTellsWhenNobodyCanLook(t *testing.T) {
+	m := newMachine(t)
+	m.multipath.Socket += "-nobody"
+	if _, err := m.Repair(t.Context(), vol()); !errors.Is(err, multipath.ErrNotRunning) {
+		t.Errorf("error %v, want that multipathd does not run", err)
+	}
+	m.leaving[target] = true
+	if _, err := m.Repair(t.Context(), vol()); !errors.Is(err, ErrBusy) {
+		t.Errorf("error %v, want ErrBusy", err)
+	}
+}
