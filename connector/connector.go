@@ -62,6 +62,7 @@ type Portal struct {
 type Options struct {
 	Log *slog.Logger
 	// Directory holds a symbolic link for each device; empty means /dev/mallee.
+	// It must lie directly below /dev: the links are relative.
 	Directory string
 }
 

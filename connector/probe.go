@@ -146,7 +146,7 @@ func (c *Connector) awaitDisk(ctx context.Context, v Volume, s openiscsi.Session
 		}
 		select {
 		case <-ctx.Done():
-			return disk, false, nil
+			return c.findDisk(v, s) // no event comes while Run does not run
 		case <-changed:
 		}
 	}

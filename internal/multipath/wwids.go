@@ -107,7 +107,13 @@ func (a Allowed) edit(ctx context.Context, wwid string, change func(content, lin
 	return f.Truncate(int64(len(after)))
 }
 
+// lockPatience bounds the wait for the lock, as multipath's own does
+// (libmultipath/file.c, FILE_TIMEOUT).
+const lockPatience = 30 * time.Second
+
 func lock(ctx context.Context, f *os.File) error {
+	ctx, cancel := context.WithTimeout(ctx, lockPatience)
+	defer cancel()
 	// An open file description lock conflicts with fcntl locks of other
 	// processes and, unlike those, is not lost when another descriptor of the
 	// same file is closed here.

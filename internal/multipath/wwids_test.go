@@ -164,10 +164,17 @@ func TestAnotherProcesssLockIsWaitedFor(t *testing.T) {
 			t.Fatalf("the other process says %q %q, %v", word, lockErr, err)
 		}
 
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if err := a.Add(ctx, wwid); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("error %v, want the deadline's", err)
+		// Without an earlier deadline the wait is as long as multipath's own.
+		for deadline, patience := range map[time.Duration]time.Duration{time.Second: time.Second, time.Hour: 30 * time.Second} {
+			ctx, cancel := context.WithTimeout(t.Context(), deadline)
+			start := time.Now()
+			if err := a.Add(ctx, wwid); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("error %v, want the deadline's", err)
+			}
+			if waited := time.Since(start); waited != patience {
+				t.Errorf("waited %s, want %s", waited, patience)
+			}
+			cancel()
 		}
 		if got := content(t, a); got != "/"+other+"/\n" {
 			t.Errorf("file was changed under another's lock: %q", got)
