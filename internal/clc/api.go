@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package clc
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/mallee-io/mallee/internal/auth"
+	"github.com/mallee-io/mallee/internal/ec2api"
+	"github.com/mallee-io/mallee/internal/propapi"
+	"github.com/mallee-io/mallee/internal/rpc"
+	"github.com/mallee-io/mallee/internal/store"
+	"github.com/mallee-io/mallee/internal/telemetry"
+)
+
+// shutdownTimeout is how long API calls under way may take to end.
+const shutdownTimeout = 5 * time.Second
+
+func (c *Controller) serveAPI(ctx context.Context, l net.Listener, b *rpc.Bundle) error {
+	server := &http.Server{
+		Handler: c.handler(),
+		TLSConfig: &tls.Config{
+			MinVersion:   tls.VersionTLS12, // the AWS CLI on older systems has no 1.3
+			Certificates: []tls.Certificate{b.Certificate()},
+		},
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(c.log.Handler(), slog.LevelDebug),
+	}
+	stopped := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() {
+		graceful, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+		defer cancel()
+		stopped <- server.Shutdown(graceful)
+	})
+	if err := server.ServeTLS(l, "", ""); !errors.Is(err, http.ErrServerClosed) {
+		stop()
+		return fmt.Errorf("cannot serve the API: %w", err)
+	}
+	if err := <-stopped; err != nil {
+		return errors.Join(fmt.Errorf("API calls were cut off: %w", err), server.Close())
+	}
+	return nil
+}
+
+// handler returns everything that is served over HTTPS. Bodies are bounded by
+// the verifier. /metrics and /healthz take no credentials and tell no secrets:
+// /metrics names partitions and counts what is in them.
+func (c *Controller) handler() http.Handler {
+	registry := telemetry.NewRegistry()
+	registry.MustRegister(newMetrics(c))
+	verifier := &auth.Verifier{
+		// Tools of the original sign for the names of its services.
+		Services: []string{"ec2", "compute", "properties", "bootstrap"},
+		Secret:   c.secret,
+	}
+	ec2 := ec2api.NewHandler(ec2api.Options{Cloud: c, Verifier: verifier, Log: c.log, Registry: registry})
+	mux := http.NewServeMux()
+	mux.Handle("/{$}", ec2)
+	mux.Handle("/services/compute", ec2)
+	mux.Handle("/services/compute/", ec2)
+	mux.Handle("/services/Properties", propapi.NewHandler(propapi.Options{Properties: c, Verifier: verifier, Log: c.log, Registry: registry}))
+	mux.Handle("GET /metrics", telemetry.MetricsHandler(registry, store.Metrics()))
+	mux.HandleFunc("GET /healthz", c.healthz)
+	return mux
+}
+
+// healthz answers 200 as long as the records can be read.
+func (c *Controller) healthz(w http.ResponseWriter, r *http.Request) {
+	if _, err := readView(r.Context(), c.store); err != nil {
+		http.Error(w, "the records cannot be read", http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}

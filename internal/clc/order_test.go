@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package clc
+
+import (
+	"errors"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/mallee-io/mallee"
+	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
+	"github.com/mallee-io/mallee/internal/store"
+)
+
+// world is a SAN with one volume and two nodes, whose agents act on the state
+// that they saw last, and whose reports arrive late, twice, or never.
+type world struct {
+	c        *Controller
+	t        *testing.T
+	volume   mallee.VolumeID
+	names    []string
+	records  []nodeRecord
+	seen     []*cloudv1.NodeState // by node
+	seenBySC *cloudv1.PartitionState
+	exports  map[string]bool // by initiator
+	holds    []uint64        // by node: the generation it has a device of, 0 for none
+	underway []func() error  // reports
+}
+
+func (w *world) view() *view {
+	v, err := readView(w.t.Context(), w.c.store)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return v
+}
+
+// nodeActs does what a node controller does about the volume and reports it.
+func (w *world) nodeActs(i int) {
+	for _, a := range w.seen[i].GetAttachments() {
+		if a.GetVolumeId() != string(w.volume) {
+			continue
+		}
+		r := &cloudv1.AttachmentReport{VolumeId: a.VolumeId, Generation: a.Generation, State: cloudv1.AttachmentReport_STATE_ATTACHING}
+		switch {
+		case !a.Wanted:
+			r.State, w.holds[i] = cloudv1.AttachmentReport_STATE_DETACHED, 0
+		case a.Export != nil && w.exports[string(w.records[i].Initiator)]:
+			r.State, r.Device, w.holds[i] = cloudv1.AttachmentReport_STATE_ATTACHED, "/dev/mallee/x", a.Generation
+		}
+		w.underway = append(w.underway, func() error { return w.c.attachmentReported(w.t.Context(), w.names[i], r) })
+	}
+}
+
+// scActs does what a storage controller does about the exports and reports it.
+func (w *world) scActs() {
+	for _, d := range w.seenBySC.GetExports() {
+		if d.GetVolumeId() != string(w.volume) {
+			continue
+		}
+		w.exports[d.Initiator] = d.Wanted
+		r := exportReport(d)
+		if !d.Wanted {
+			r.Present, r.Export = false, nil
+		}
+		w.underway = append(w.underway, func() error { return w.c.exportReported(w.t.Context(), partition, r) })
+	}
+}
+
+// check tells whether somebody has the volume who must not.
+func (w *world) check() error {
+	v := w.view()
+	a, attached := v.attachments[string(w.volume)]
+	if attached != (v.volumes[string(w.volume)].State == mallee.VolumeInUse) {
+		return errors.New("the volume's state and its attachment differ")
+	}
+	for i, generation := range w.holds {
+		switch {
+		case generation == 0:
+		case !attached || a.InstanceID != w.records[i].InstanceID || a.Generation != generation || a.Released:
+			return errors.New(w.names[i] + " has a device of a volume that is not attached to it")
+		case !w.exports[string(w.records[i].Initiator)]:
+			return errors.New("the export was taken away from under " + w.names[i])
+		}
+	}
+	for initiator, on := range w.exports {
+		if on && (!attached || a.Initiator != mallee.IQN(initiator)) {
+			return errors.New("the volume is offered to " + initiator + ", which it is not attached to")
+		}
+	}
+	return nil
+}
+
+func TestNoOrderOfEventsGivesAVolumeToTwo(t *testing.T) {
+	c := newCluster(t)
+	names := []string{"nc1", "nc2"}
+	var records []nodeRecord
+	for _, name := range names {
+		r, err := c.admit(t.Context(), name, partition, mallee.IQN(initiator(name)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		records = append(records, r)
+	}
+	const id = mallee.VolumeID("vol-00000001")
+	rapid.Check(t, func(rt *rapid.T) {
+		err := c.store.Update(t.Context(), func(tx *store.Tx) error {
+			return errors.Join(attachments.Delete(tx, string(id)),
+				volumes.Put(tx, string(id), volumeRecord{Partition: partition, SizeGiB: 1, State: mallee.VolumeAvailable, WWID: mallee.WWID(wwidOf(id))}))
+		})
+		if err != nil {
+			rt.Fatal(err)
+		}
+		w := &world{
+			c: c.Controller, t: t, volume: id, names: names, records: records,
+			seen: make([]*cloudv1.NodeState, 2), exports: map[string]bool{}, holds: make([]uint64, 2),
+		}
+		for range 200 {
+			w.happen(rt)
+			if err := w.check(); err != nil {
+				rt.Fatal(err)
+			}
+		}
+	})
+}
+
+// happen lets one thing happen. Agents mostly act on what they have just seen
+// and reports mostly arrive in time, or else nothing would ever be finished.
+func (w *world) happen(rt *rapid.T) {
+	i := rapid.IntRange(0, 1).Draw(rt, "node")
+	switch rapid.SampledFrom([]string{
+		"attach", "detach", "node looks", "node acts", "node looks and acts", "sc looks", "sc acts", "sc looks and acts",
+		"last report arrives", "last report arrives", "some report arrives",
+	}).Draw(rt, "event") {
+	case "attach": // a call that is refused is as good as none
+		_, _ = w.c.AttachVolume(w.t.Context(), w.volume, w.records[i].InstanceID, "/dev/sdf")
+	case "detach":
+		_, _ = w.c.DetachVolume(w.t.Context(), w.volume, "", "")
+	case "node looks":
+		w.seen[i] = w.view().nodeState(w.records[i])
+	case "node acts":
+		w.nodeActs(i)
+	case "node looks and acts":
+		w.seen[i] = w.view().nodeState(w.records[i])
+		w.nodeActs(i)
+	case "sc looks":
+		w.seenBySC = w.view().partitionState(partition)
+	case "sc acts":
+		w.scActs()
+	case "sc looks and acts":
+		w.seenBySC = w.view().partitionState(partition)
+		w.scActs()
+	case "last report arrives":
+		w.deliver(rt, len(w.underway)-1)
+	case "some report arrives": // any of them, and it may come again
+		w.deliver(rt, rapid.IntRange(0, max(len(w.underway)-1, 0)).Draw(rt, "report"))
+	}
+}
+
+func (w *world) deliver(rt *rapid.T, i int) {
+	if i < 0 || i >= len(w.underway) {
+		return
+	}
+	if err := w.underway[i](); err != nil {
+		rt.Fatal(err)
+	}
+}
