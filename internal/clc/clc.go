@@ -34,21 +34,30 @@ type Controller struct {
 	feed     *feed
 	presence *presence
 	paths    *pathTable
+	followed chan struct{} // closed when follow has ended
 }
 
-// New returns a controller of the records in s. It follows them until ctx ends.
+// New returns a controller of the records in s. It follows them until ctx ends;
+// Wait before s is closed.
 func New(ctx context.Context, s *store.Store, log *slog.Logger) (*Controller, error) {
 	first, err := readView(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	c := &Controller{store: s, log: log, feed: newFeed(first), presence: newPresence(), paths: newPathTable()}
+	c := &Controller{
+		store: s, log: log, feed: newFeed(first), presence: newPresence(), paths: newPathTable(), followed: make(chan struct{}),
+	}
 	go c.follow(ctx)
 	return c, nil
 }
 
+// Wait returns when the controller no longer follows the records, which is soon
+// after the context that New was given has ended.
+func (c *Controller) Wait() { <-c.followed }
+
 // follow reads a new view whenever the records change.
 func (c *Controller) follow(ctx context.Context) {
+	defer close(c.followed)
 	for range c.store.Watch(ctx) {
 		v, err := readView(ctx, c.store)
 		for err != nil && ctx.Err() == nil {

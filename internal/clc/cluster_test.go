@@ -70,9 +70,11 @@ func (c *cluster) start() {
 	server := rpc.NewServer(c.bundle(rpc.CLC, "clc"), log, rpc.SC, rpc.NC)
 	cloudv1.RegisterCloudServer(server, c.Controller)
 	go server.Serve(listener)
+	controller := c.Controller
 	c.kill = func() {
 		server.Stop()
 		cancel()
+		controller.Wait()
 		s.Close()
 	}
 }

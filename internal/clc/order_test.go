@@ -116,7 +116,7 @@ func TestNoOrderOfEventsGivesAVolumeToTwo(t *testing.T) {
 			c: c.Controller, t: t, volume: id, names: names, records: records,
 			seen: make([]*cloudv1.NodeState, 2), exports: map[string]bool{}, holds: make([]uint64, 2),
 		}
-		for range 200 {
+		for range 120 {
 			w.happen(rt)
 			if err := w.check(); err != nil {
 				rt.Fatal(err)

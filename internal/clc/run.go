@@ -45,7 +45,6 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	// Ends what New has started before the store closes.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	g, ctx := errgroup.WithContext(ctx)
@@ -53,6 +52,10 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
+	defer func() { // before the store closes
+		cancel()
+		c.Wait()
+	}()
 	var lc net.ListenConfig
 	apiListener, err := lc.Listen(ctx, "tcp", o.Listen)
 	if err != nil {

@@ -39,7 +39,7 @@ var requestIDForm = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
 // other caller gets PermissionDenied. A handler's context carries the request id
 // that the caller sent, and Peer tells who that is. A *mallee.Error that a
 // handler returns reaches the caller as such. A panic in a handler is logged
-// with its stack and answered with Internal.
+// with its stack and answered with Internal. Stop returns when the last handler has.
 func NewServer(b *Bundle, log *slog.Logger, allowed ...Role) *grpc.Server {
 	g := guard{log: log, allowed: allowed}
 	return grpc.NewServer(
@@ -47,6 +47,9 @@ func NewServer(b *Bundle, log *slog.Logger, allowed ...Role) *grpc.Server {
 		grpc.UnaryInterceptor(g.unary),
 		grpc.StreamInterceptor(g.stream),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepaliveTime, Timeout: keepaliveTimeout}),
+		// Stop ends the handlers' contexts. What they stand on, a store for
+		// example, must not be closed before they have returned.
+		grpc.WaitForHandlers(true),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: keepaliveTime / 2, PermitWithoutStream: true}),
 	)
 }
