@@ -69,7 +69,9 @@ func (c *Controller) handler() http.Handler {
 	mux.Handle("/{$}", ec2)
 	mux.Handle("/services/compute", ec2)
 	mux.Handle("/services/compute/", ec2)
-	mux.Handle("/services/Properties", propapi.NewHandler(propapi.Options{Properties: c, Verifier: verifier, Log: c.log, Registry: registry}))
+	properties := propapi.NewHandler(propapi.Options{Properties: c, Verifier: verifier, Log: c.log, Registry: registry})
+	mux.Handle("/services/Properties", properties)
+	mux.Handle("/services/Properties/", properties) // some tools end every path with a slash
 	mux.Handle("GET /metrics", telemetry.MetricsHandler(registry, store.Metrics()))
 	mux.HandleFunc("GET /healthz", c.healthz)
 	return mux
