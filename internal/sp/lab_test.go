@@ -211,6 +211,7 @@ func (r *labRun) exported() {
 
 	r.killed(dev(vGPT))
 	r.rebooted(vGPT)
+	r.drained(vGPT, initiator, dev(vGPT))
 
 	for _, v := range []san.Volume{vGPT, vPV, vMD} {
 		began := time.Now()
@@ -277,6 +278,27 @@ func (r *labRun) rebooted(v san.Volume) {
 			r.Fatal(err)
 		}
 	}
+}
+
+// drained asserts that an export is not reported gone while one of its writes is
+// on its way to the disk, which is held up below LIO.
+func (r *labRun) drained(v san.Volume, initiator mallee.IQN, device string) {
+	name := "mallee-" + strings.ReplaceAll(string(v.ID), "-", "--")
+	r.run(r.san, "dmsetup", "suspend", name)
+	write, err := r.nc1.Spawn(r.ctx, "write", "dd", "if=/dev/zero", "of="+device, "bs=4k", "count=1", "oflag=direct")
+	r.must(err)
+	for r.run(r.nc1, "awk", "{print $2}", "/sys/block/"+filepath.Base(device)+"/inflight") == "0" {
+		r.must(r.ctx.Err())
+	}
+	short, cancel := context.WithTimeout(r.ctx, 3*time.Second)
+	defer cancel()
+	if err := r.client.Unexport(short, v.ID, initiator); mallee.KindOf(err) != mallee.Unavailable {
+		r.Errorf("with a write in flight Unexport returned %v, want unavailable", err)
+	}
+	r.run(r.san, "dmsetup", "resume", name)
+	r.must(r.client.Unexport(r.ctx, v.ID, initiator))
+	code, err := write.Wait(r.ctx)
+	r.Logf("the write in flight ended with exit code %d, %v", code, err)
 }
 
 // look returns everything by which a volume's inside would show on the machine.
