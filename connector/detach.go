@@ -119,18 +119,19 @@ func (c *Connector) removeMap(ctx context.Context, v Volume) error {
 			return err
 		}
 		removeErr := c.multipath.RemoveMap(ctx, d.Alias)
-		if removeErr == nil {
-			c.log.InfoContext(ctx, "map removed", "wwid", v.WWID, "map", d.Name, "proof", "its UUID is "+d.UUID+", not open")
-			continue // look: is it gone?
-		}
 		if errors.Is(removeErr, multipath.ErrNotRunning) {
 			return removeErr
 		}
-		if err := c.refuseIfOpen(ctx, v); err != nil {
+		if removeErr == nil {
+			c.log.InfoContext(ctx, "map removed", "wwid", v.WWID, "map", d.Name, "proof", "its UUID is "+d.UUID+", not open")
+			if _, err := dm.ByUUID(d.UUID); errors.Is(err, dm.ErrNotFound) {
+				return nil
+			}
+		} else if err := c.refuseIfOpen(ctx, v); err != nil {
 			return err
 		}
-		// Refused although nobody has it open now: it was for a moment, or
-		// multipathd is not yet through with it.
+		// It came back, or was refused although nobody has it open now: it was
+		// open for a moment, or multipathd is not yet through with it.
 		c.log.DebugContext(ctx, "map not yet removed", "wwid", v.WWID, "error", removeErr)
 		select {
 		case <-ctx.Done():
@@ -187,6 +188,11 @@ func (c *Connector) removeDisks(ctx context.Context, v Volume) error {
 		disk, found, err := c.findDisk(v, s)
 		if err != nil {
 			return err
+		}
+		// v's map is gone. Were the LUN another volume's by now, its map would
+		// hold the disk.
+		if found && disk.Map != "" {
+			return fmt.Errorf("%s, LUN %d, is in map %s, which is not this volume's", disk.Name, disk.LUN, disk.Map)
 		}
 		if found {
 			disks = append(disks, disk)

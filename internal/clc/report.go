@@ -9,6 +9,7 @@ import (
 	"github.com/mallee-io/mallee"
 	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
 	"github.com/mallee-io/mallee/internal/store"
+	"github.com/mallee-io/mallee/internal/telemetry"
 )
 
 // errStale ends a transaction that a report has no part in: it is about what is
@@ -54,12 +55,13 @@ func (c *Controller) volumeReported(ctx context.Context, partition string, repor
 		}
 		return volumes.Put(tx, id, after)
 	})
+	ctx = telemetry.WithRequestID(ctx, before.RequestID)
 	switch {
 	case err != nil:
 	case gone:
-		c.log.InfoContext(ctx, "volume gone", "volume_id", id, "for_request_id", before.RequestID)
+		c.log.InfoContext(ctx, "volume gone", "volume_id", id)
 	case after != before:
-		c.log.InfoContext(ctx, "volume changed", "volume_id", id, "state", after.State, "message", after.Message, "for_request_id", before.RequestID)
+		c.log.InfoContext(ctx, "volume changed", "volume_id", id, "state", after.State, "message", after.Message)
 	}
 	return dropStale(err)
 }
@@ -129,7 +131,8 @@ func (c *Controller) exportReported(ctx context.Context, partition string, repor
 	if err != nil {
 		return dropStale(err)
 	}
-	log := c.log.With("volume_id", id, "instance_id", before.InstanceID, "generation", before.Generation, "for_request_id", before.RequestID)
+	ctx = telemetry.WithRequestID(ctx, before.RequestID)
+	log := c.log.With("volume_id", id, "instance_id", before.InstanceID, "generation", before.Generation)
 	switch {
 	case refused != nil:
 		log.ErrorContext(ctx, "export refused", "error", refused)
@@ -170,10 +173,11 @@ func (c *Controller) attachmentReported(ctx context.Context, node string, report
 	if err != nil {
 		return dropStale(err)
 	}
+	ctx = telemetry.WithRequestID(ctx, before.RequestID)
 	c.paths.put(id, newPathReport(before.InstanceID, report))
 	if after != before {
 		c.log.InfoContext(ctx, "attachment changed", "volume_id", id, "instance_id", before.InstanceID, "generation", before.Generation,
-			"state", after.State, "released", after.Released, "message", after.Message, "for_request_id", before.RequestID)
+			"state", after.State, "released", after.Released, "message", after.Message)
 	}
 	return nil
 }

@@ -63,7 +63,6 @@ func (f *follower) follow(ctx context.Context, addr string) error {
 		}
 		f.setNoPathTimeout(ctx, time.Duration(state.GetNopathTimeoutSeconds())*time.Second)
 		f.keepers.set(state)
-		// After set: the first report must already be about this state.
 		f.reporter.connect(client)
 	}
 }

@@ -169,16 +169,14 @@ func (k *keeper) detach(ctx context.Context, w wish, before, report *cloudv1.Att
 		return whileIdle
 	}
 	report.State = cloudv1.AttachmentReport_STATE_DETACHING
-	v, err := volume(w)
-	if err != nil {
-		report.Message = err.Error()
-		return whileIdle
-	}
+	// Which paths are chosen now has no part in taking the volume down: a
+	// property that has become unusable must not keep it here.
+	v, pathsErr := volume(w)
 	ctx, cancel := context.WithTimeout(ctx, detachTimeout)
 	defer cancel()
 	if err := k.connector.Detach(ctx, v); err != nil {
-		report.Message = err.Error()
-		if _, inUse := errors.AsType[*connector.InUseError](err); inUse {
+		report.Message, report.Device = err.Error(), before.GetDevice()
+		if _, inUse := errors.AsType[*connector.InUseError](err); inUse && pathsErr == nil {
 			// Its user relies on the paths until the device is given back.
 			status, _ := k.connector.Repair(ctx, v)
 			report.Paths, report.Device = paths(status), status.Device
@@ -190,6 +188,7 @@ func (k *keeper) detach(ctx context.Context, w wish, before, report *cloudv1.Att
 }
 
 // volume joins what the SAN offers with the paths that the admin has chosen.
+// When those are not usable all but the portals is there beside the error.
 func volume(w wish) (connector.Volume, error) {
 	e := w.GetExport()
 	v := connector.Volume{

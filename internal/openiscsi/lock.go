@@ -10,11 +10,18 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// lockPatience bounds the wait for the database's lock. iscsiadm itself gives up
-// after 30 s (3000 times 10 ms, usr/idbm.c).
-const lockPatience = 30 * time.Second
+// lockPatience bounds the wait for the database's lock: longer than an abandoned
+// one lasts.
+const lockPatience = 90 * time.Second
+
+// abandonedAfter is the age from which a lock is taken for one whose holder was
+// killed: nothing removes the link then, and every login of this machine would
+// wait for it for ever. iscsiadm holds the lock for the time of a few files.
+const abandonedAfter = time.Minute
 
 // locked runs f while it holds open-iscsi's database lock: the hard link
 // lock.write to the file lock, as iscsiadm and iscsid make it (usr/idbm.c,
@@ -41,6 +48,10 @@ func (in *Initiator) locked(ctx context.Context, f func() error) error {
 		if !errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("cannot lock open-iscsi's database: %w", err)
 		}
+		if abandoned(link) {
+			os.Remove(link)
+			continue
+		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("cannot lock open-iscsi's database: %s is held: %w", link, ctx.Err())
@@ -49,4 +60,15 @@ func (in *Initiator) locked(ctx context.Context, f func() error) error {
 	}
 	defer os.Remove(link)
 	return f()
+}
+
+// abandoned reports whether the lock was taken too long ago to be held still.
+// Making or removing a link changes the inode's ctime, which so is the time at
+// which the lock was taken.
+func abandoned(link string) bool {
+	var st unix.Stat_t
+	if unix.Stat(link, &st) != nil || st.Nlink < 2 {
+		return false
+	}
+	return time.Since(time.Unix(st.Ctim.Unix())) > abandonedAfter
 }

@@ -79,13 +79,13 @@ func (in *Initiator) session(name string) (s Session, ok bool, err error) {
 		s.Portal.TPGT = uint16(n)
 	}
 	// …/host2/session1/iscsi_session/session1
-	real, err := filepath.EvalSymlinks(dir)
+	target, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		return s, false, err
 	}
-	host := filepath.Base(filepath.Dir(filepath.Dir(filepath.Dir(real))))
+	host := filepath.Base(filepath.Dir(filepath.Dir(filepath.Dir(target))))
 	if s.Host, err = strconv.Atoi(strings.TrimPrefix(host, "host")); err != nil {
-		return s, false, fmt.Errorf("no SCSI host in %s", real)
+		return s, false, fmt.Errorf("no SCSI host in %s", target)
 	}
 	// The persistent address is the one that was asked for; a target may have
 	// redirected the login to another (RFC 7143 §11.13.5, status class 1).

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
@@ -90,12 +88,12 @@ func testBadInput(t *testing.T, w *world) {
 	check("unknown volume", attach(unknown, w.instance, "/dev/sdf"), "InvalidVolume.NotFound", unknown)
 	check("unknown instance", attach(volume, nobody, "/dev/sdf"), "InvalidInstanceID.NotFound", nobody)
 	check("malformed device", attach(volume, w.instance, "/dev/../etc"), "InvalidParameterValue", "/dev/../etc")
-	check("malformed volume id", remove("vol-../x"), "InvalidParameterValue", "vol-../x")
+	check("malformed volume id", remove("vol-../x"), "InvalidVolumeID.Malformed", "vol-../x")
 	check("size 0", size(0, scenario.Partition), "InvalidParameterValue", "0")
 	check("size beyond the pool", size(9000, scenario.Partition), "InsufficientVolumeCapacity", "9000")
 	check("unknown zone", size(1, "PARTI99"), "InvalidZone.NotFound", "PARTI99")
 	check("delete unknown", remove(unknown), "InvalidVolume.NotFound", unknown)
-	check("detach of what is not attached", detach(volume), "IncorrectState", volume)
+	check("detach of what is not attached", detach(volume), "InvalidAttachment.NotFound", volume)
 
 	w.attach(t, volume)
 	check("delete while attached", remove(volume), "VolumeInUse", volume)
@@ -118,9 +116,9 @@ func testBadSignature(t *testing.T, w *world) {
 		"forged secret": {id.AccessKeyID, "0123456789012345678901234567890123456789"},
 		"unknown key":   {"AKIA0000000000000000", id.SecretAccessKey},
 	} {
-		_, err := w.ec2.DescribeVolumes(ctx, &ec2.DescribeVolumesInput{}, func(o *ec2.Options) {
-			o.Credentials = aws.NewCredentialsCache(credentials.NewStaticCredentialsProvider(keys[0], keys[1], ""))
-		})
+		client, err := w.EC2As(keys[0], keys[1])
+		must(t, err)
+		_, err = client.DescribeVolumes(ctx, &ec2.DescribeVolumesInput{})
 		if code(err) != "AuthFailure" {
 			t.Errorf("%s: %v, want AuthFailure", name, err)
 		}

@@ -26,9 +26,11 @@ func testLife(t *testing.T, w *world) {
 		must(t, err)
 		return out
 	}
-	var volume struct{ VolumeId, State string }
+	var volume struct {
+		ID string `json:"VolumeId"`
+	}
 	must(t, json.Unmarshal([]byte(call("create-volume", "--size", "1", "--availability-zone", scenario.Partition)), &volume))
-	id := volume.VolumeId
+	id := volume.ID
 	call("wait", "volume-available", "--volume-ids", id)
 	call("attach-volume", "--volume-id", id, "--instance-id", w.instance, "--device", "/dev/sdf")
 	must(t, w.AwaitAttached(ctx, w.ec2, id))

@@ -21,23 +21,25 @@ import (
 
 // EC2 returns a stock SDK client with the admin's keys.
 func (c *Cloud) EC2() (*ec2.Client, error) {
-	env := map[string]string{}
-	for _, variable := range c.env {
-		name, value, _ := strings.Cut(variable, "=")
-		env[name] = value
-	}
-	pem, err := os.ReadFile(env["AWS_CA_BUNDLE"])
+	return c.EC2As(c.variable("AWS_ACCESS_KEY_ID"), c.variable("AWS_SECRET_ACCESS_KEY"))
+}
+
+// EC2As returns a stock SDK client with other keys. A client of its own, since
+// the SDK's signer keeps derived keys by access key alone.
+func (c *Cloud) EC2As(accessKey, secret string) (*ec2.Client, error) {
+	bundle := c.variable("AWS_CA_BUNDLE")
+	pem, err := os.ReadFile(bundle)
 	if err != nil {
 		return nil, err
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("no certificate in %s", env["AWS_CA_BUNDLE"])
+		return nil, fmt.Errorf("no certificate in %s", bundle)
 	}
 	return ec2.New(ec2.Options{
 		BaseEndpoint: aws.String(Endpoint),
-		Region:       env["AWS_DEFAULT_REGION"],
-		Credentials:  credentials.NewStaticCredentialsProvider(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], ""),
+		Region:       c.variable("AWS_DEFAULT_REGION"),
+		Credentials:  credentials.NewStaticCredentialsProvider(accessKey, secret, ""),
 		HTTPClient: &http.Client{
 			Timeout:   30 * time.Second,
 			Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}},
@@ -45,6 +47,16 @@ func (c *Cloud) EC2() (*ec2.Client, error) {
 		// A test wants to see each error, and the cloud being down is one of them.
 		Retryer: aws.NopRetryer{},
 	}), nil
+}
+
+// variable returns a variable of the tools' environment.
+func (c *Cloud) variable(name string) string {
+	for _, v := range c.env {
+		if value, ok := strings.CutPrefix(v, name+"="); ok {
+			return value
+		}
+	}
+	return ""
 }
 
 // Volume returns what the API tells of a volume.

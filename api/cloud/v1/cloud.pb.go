@@ -239,9 +239,11 @@ func (x *PartitionState) GetExports() []*DesiredExport {
 }
 
 type DesiredVolume struct {
-	state     protoimpl.MessageState `protogen:"open.v1"`
-	VolumeId  string                 `protobuf:"bytes,1,opt,name=volume_id,json=volumeId,proto3" json:"volume_id,omitempty"`
-	SizeBytes uint64                 `protobuf:"varint,2,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	VolumeId string                 `protobuf:"bytes,1,opt,name=volume_id,json=volumeId,proto3" json:"volume_id,omitempty"`
+	// size_bytes is 0 for a volume that the SAN has once made: should it be
+	// missing, an empty one must not take its place.
+	SizeBytes uint64 `protobuf:"varint,2,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
 	// wanted is false for a volume that must go.
 	Wanted bool `protobuf:"varint,3,opt,name=wanted,proto3" json:"wanted,omitempty"`
 	// request_id is of the API call that last changed the wish.
@@ -465,7 +467,9 @@ type VolumeReport struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	VolumeId string                 `protobuf:"bytes,1,opt,name=volume_id,json=volumeId,proto3" json:"volume_id,omitempty"`
 	// present tells whether the SAN holds the volume, known whether the SC could
-	// ask. What is not known must not be acted on.
+	// ask. What is not known must not be acted on. "Known and not present" is
+	// said only after a removal that the SC made for the present wish: nothing
+	// that was begun for an earlier one can still bring the volume back.
 	Present   bool   `protobuf:"varint,2,opt,name=present,proto3" json:"present,omitempty"`
 	Known     bool   `protobuf:"varint,3,opt,name=known,proto3" json:"known,omitempty"`
 	Wwid      string `protobuf:"bytes,4,opt,name=wwid,proto3" json:"wwid,omitempty"`
