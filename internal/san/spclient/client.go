@@ -153,14 +153,13 @@ func (a *address) call(ctx context.Context, call func(context.Context, spv1.Stor
 	return call(ctx, spv1.NewStorageProcessorClient(a.conn))
 }
 
-// connect waits until the connection is up. It does not wait for a back-off that
-// an earlier failure began, and gives up at the first failure that it sees. gRPC
-// shows an earlier failure until the connection is up again, so an address that
-// failed before is given the whole time.
+// connect waits until the connection is up, and gives up at the first failure
+// that it sees. gRPC shows an earlier failure until the connection is up again, so
+// an address that failed before is given the whole time. Its back-off runs on:
+// ClientConn.ResetConnectBackoff of grpc 1.85 walks a map that others write.
 func (a *address) connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	a.conn.ResetConnectBackoff()
 	a.conn.Connect()
 	for tried := false; ; {
 		s := a.conn.GetState()
