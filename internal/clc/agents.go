@@ -39,6 +39,7 @@ func (c *Controller) WatchPartition(req *cloudv1.WatchPartitionRequest, stream c
 	}
 	closed, err := c.presence.openPartition(partition, name)
 	if err != nil {
+		c.log.WarnContext(ctx, "storage controller refused", "sc", name, "partition", partition, "error", err)
 		return err
 	}
 	defer closed()
@@ -57,12 +58,19 @@ func (c *Controller) WatchNode(req *cloudv1.WatchNodeRequest, stream cloudv1.Clo
 	if err != nil {
 		return err
 	}
+	// Before anything is written: the copy of a machine must not change what is
+	// recorded of the one that is connected.
+	closed, err := c.presence.openNode(name)
+	if err != nil {
+		c.log.WarnContext(ctx, "node refused", "node", name, "error", err)
+		return err
+	}
+	defer closed()
 	r, err := c.admit(ctx, name, req.GetPartition(), mallee.IQN(req.GetInitiator()))
 	if err != nil {
 		c.log.WarnContext(ctx, "node refused", "node", name, "error", err)
 		return err
 	}
-	defer c.presence.openNode(name)()
 	c.log.InfoContext(ctx, "node connected", "node", name, "instance_id", r.InstanceID)
 	defer c.log.InfoContext(ctx, "node disconnected", "node", name, "instance_id", r.InstanceID)
 	return send(ctx, c.feed, stream.Send, func(v *view) *cloudv1.NodeState { return v.nodeState(r) })
@@ -126,6 +134,9 @@ func (c *Controller) ReportNode(ctx context.Context, report *cloudv1.NodeReport)
 	name, err := caller(ctx, rpc.NC)
 	if err != nil {
 		return nil, err
+	}
+	if live, _ := c.presence.node(name); !live {
+		return nil, refuse("report on node", mallee.IncorrectState, name, "it has no stream open")
 	}
 	for _, r := range report.GetAttachments() {
 		if err := c.attachmentReported(ctx, name, r); err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -118,6 +119,20 @@ func (c *cluster) connect(name, partition, initiator string) *nc {
 	return n
 }
 
+// hangUp ends a node's stream and waits until the controller has seen that.
+func (c *cluster) hangUp(name string, n *nc) {
+	c.t.Helper()
+	n.cancel()
+	deadline := time.After(patience)
+	for live := true; live; live, _ = c.presence.node(name) {
+		select {
+		case <-deadline:
+			c.t.Fatalf("%s is still connected", name)
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
 func (n *nc) report(id mallee.VolumeID, generation uint64, state cloudv1.AttachmentReport_State, paths ...*cloudv1.PathReport) {
 	n.t.Helper()
 	r := &cloudv1.AttachmentReport{VolumeId: string(id), Generation: generation, State: state, Paths: paths}
@@ -150,7 +165,9 @@ func unwanted(a *cloudv1.DesiredAttachment) bool   { return !a.Wanted }
 // available makes a volume and waits until it can be attached.
 func (c *cluster) available(s *sc) mallee.VolumeID {
 	c.t.Helper()
-	s.until("the first state", func(*cloudv1.PartitionState) bool { return true })
+	if _, known := c.view().partitions[s.partition]; !known {
+		s.until("the first state", func(*cloudv1.PartitionState) bool { return true })
+	}
 	v, err := c.CreateVolume(c.t.Context(), mallee.VolumeSpec{Partition: partition, SizeGiB: 1})
 	if err != nil {
 		c.t.Fatal(err)

@@ -35,7 +35,7 @@ func TestRefusals(t *testing.T) {
 	far := c.connect("nc9", "ELSEWHERE", initiator("nc9"))
 	farInstance := mallee.InstanceID(far.until("the first state", func(*cloudv1.NodeState) bool { return true }).InstanceId)
 	attached, _ := c.attached(s, n)
-	free := c.available(c.sc("sc1", partition))
+	free := c.available(s)
 	s.report(&cloudv1.PartitionReport{Pool: &cloudv1.Pool{SizeBytes: 50 * mallee.GiB}})
 	creating, err := c.CreateVolume(t.Context(), mallee.VolumeSpec{Partition: partition, SizeGiB: 50})
 	if err != nil {
@@ -139,9 +139,10 @@ func TestNodes(t *testing.T) {
 	}
 
 	t.Run("a node that comes back keeps its id", func(t *testing.T) {
-		n1.cancel()
-		if got := c.nc("nc1").instance; got != n1.instance {
-			t.Errorf("it is %s and was %s", got, n1.instance)
+		before := n1.instance
+		c.hangUp("nc1", n1)
+		if n1 = c.nc("nc1"); n1.instance != before {
+			t.Errorf("it is %s and was %s", n1.instance, before)
 		}
 	})
 	t.Run("an initiator name has one node", func(t *testing.T) {
@@ -152,16 +153,44 @@ func TestNodes(t *testing.T) {
 		}
 	})
 	t.Run("an initiator name that is given up can be taken", func(t *testing.T) {
+		c.hangUp("nc2", n2)
 		c.connect("nc2", partition, "iqn.2026-11.io.mallee:new").until("the first state", func(*cloudv1.NodeState) bool { return true })
 		c.connect("nc3", partition, initiator("nc2")).until("the first state", func(*cloudv1.NodeState) bool { return true })
 	})
 	t.Run("but not while volumes are attached", func(t *testing.T) {
-		c.attached(c.sc("sc1", partition), c.nc("nc1"))
+		c.attached(c.sc("sc1", partition), n1)
+		c.hangUp("nc1", n1)
 		wantError(t, c.connect("nc1", partition, "iqn.2026-11.io.mallee:other").failure(), mallee.InUse, initiator("nc1"))
 		wantError(t, c.connect("nc1", "OTHER", initiator("nc1")).failure(), mallee.InUse, partition)
 	})
 	t.Run("what is no iqn name", func(t *testing.T) {
 		wantError(t, c.connect("nc4", partition, "iqn.2026-11.io.mallee:a/b").failure(), mallee.Invalid, "a/b")
+	})
+}
+
+// A copied image brings a second machine with the same certificate and the same
+// initiator name. Both bringing up the volume would be two writers.
+func TestASecondMachineWithOneCertificateIsRefused(t *testing.T) {
+	c := newCluster(t)
+	s, n := c.sc("sc1", partition), c.nc("nc1")
+	c.attached(s, n)
+	for name, err := range map[string]error{
+		"node":                             c.connect("nc1", partition, initiator("nc1")).failure(),
+		"node with another initiator name": c.connect("nc1", partition, initiator("copy")).failure(),
+		"storage controller":               c.sc("sc1", partition).failure(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			wantError(t, err, mallee.InUse)
+			if e, ok := errors.AsType[*mallee.Error](err); !ok || !strings.Contains(e.Hint, "malleed clc issue") {
+				t.Errorf("nothing tells how to mend it: %v", err)
+			}
+		})
+	}
+	t.Run("it gets in when the first has gone", func(t *testing.T) {
+		c.hangUp("nc1", n)
+		_, err := n.client.ReportNode(t.Context(), &cloudv1.NodeReport{})
+		wantError(t, err, mallee.IncorrectState, "nc1")
+		c.nc("nc1")
 	})
 }
 

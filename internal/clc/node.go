@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/mallee-io/mallee"
 	"github.com/mallee-io/mallee/internal/store"
@@ -21,7 +22,9 @@ func (c *Controller) Nodes(ctx context.Context) ([]mallee.Node, error) {
 	list := make([]mallee.Node, 0, len(v.nodes))
 	for name, r := range v.nodes {
 		n := mallee.Node{InstanceID: r.InstanceID, Name: name, Partition: r.Partition, Initiator: r.Initiator}
-		n.Live, n.Seen = c.presence.node(name)
+		if n.Live, n.Seen = c.presence.node(name); n.Live {
+			n.Seen = time.Now().UTC()
+		}
 		list = append(list, n)
 	}
 	slices.SortFunc(list, func(a, b mallee.Node) int { return cmp.Compare(a.Name, b.Name) })

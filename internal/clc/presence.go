@@ -3,6 +3,8 @@
 package clc
 
 import (
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -20,13 +22,13 @@ type presence struct {
 
 // sign is the sign of life of an agent.
 type sign struct {
-	streams int
-	seen    time.Time
+	open bool
+	seen time.Time // when the last stream ended
 }
 
 type partitionSign struct {
 	sign
-	controller string // the name of the SC that has the streams
+	controller string // the name of the SC that has the stream
 	size, free uint64
 }
 
@@ -34,8 +36,16 @@ func newPresence() *presence {
 	return &presence{nodes: map[string]*sign{}, partitions: map[string]*partitionSign{}}
 }
 
-// openNode notes that a node has opened a stream, until closed is called.
-func (p *presence) openNode(name string) (closed func()) {
+// secondStream tells what to do about an agent whose name has a stream already.
+// One that has lost its former connection gets in by itself: the dead
+// connection is found by keepalive, and agents try again every second.
+const secondStream = "if it has just lost its connection, it gets in within 15 seconds; if this goes on, two machines have one certificate: " +
+	"issue another with malleed clc issue, and give the copied machine an initiator name of its own"
+
+// openNode notes that a node has opened a stream, until closed is called. A
+// second stream is refused: two machines with one certificate, made from one
+// image, would both be told to bring up the volume, and both would write to it.
+func (p *presence) openNode(name string) (closed func(), err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s, ok := p.nodes[name]
@@ -43,20 +53,18 @@ func (p *presence) openNode(name string) (closed func()) {
 		s = &sign{}
 		p.nodes[name] = s
 	}
-	s.streams++
-	s.seen = time.Now().UTC()
-	return func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		s.streams--
-		s.seen = time.Now().UTC()
+	if s.open {
+		return nil, &mallee.Error{
+			Op: "admit node", Kind: mallee.InUse, ID: name, Hint: secondStream,
+			Err: errors.New("a machine with its certificate is connected already"),
+		}
 	}
+	return p.occupy(s), nil
 }
 
 // openPartition notes that a storage controller has opened a stream, until
 // closed is called. Two controllers would undo each other's work, so a second
-// one is refused while the first has a stream. The same one may come back
-// before its former connection has been found dead.
+// stream is refused, also one under the same name.
 func (p *presence) openPartition(partition, controller string) (closed func(), err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -65,18 +73,24 @@ func (p *presence) openPartition(partition, controller string) (closed func(), e
 		s = &partitionSign{}
 		p.partitions[partition] = s
 	}
-	if s.streams > 0 && s.controller != controller {
-		return nil, refuse("serve partition", mallee.InUse, partition, "storage controller %s serves it", s.controller)
+	if s.open {
+		return nil, &mallee.Error{
+			Op: "serve partition", Kind: mallee.InUse, ID: partition, Hint: secondStream,
+			Err: fmt.Errorf("storage controller %s serves it", s.controller),
+		}
 	}
 	s.controller = controller
-	s.streams++
-	s.seen = time.Now().UTC()
+	return p.occupy(&s.sign), nil
+}
+
+// occupy is called with p.mu held.
+func (p *presence) occupy(s *sign) (closed func()) {
+	s.open = true
 	return func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		s.streams--
-		s.seen = time.Now().UTC()
-	}, nil
+		s.open, s.seen = false, time.Now().UTC()
+	}
 }
 
 // reported notes the pool that a storage controller has found. It fails unless
@@ -85,21 +99,22 @@ func (p *presence) reported(partition, controller string, pool *cloudv1.Pool) er
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s, ok := p.partitions[partition]
-	if !ok || s.streams == 0 || s.controller != controller {
+	if !ok || !s.open || s.controller != controller {
 		return refuse("report on partition", mallee.IncorrectState, partition, "storage controller %s does not serve it", controller)
 	}
-	s.seen = time.Now().UTC()
 	if pool != nil {
 		s.size, s.free = pool.SizeBytes, pool.FreeBytes
 	}
 	return nil
 }
 
-func (p *presence) node(name string) (live bool, seen time.Time) {
+// node tells whether a node has a stream open, and since when it has none: the
+// zero time if it has not had one since this controller was started.
+func (p *presence) node(name string) (live bool, since time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if s, ok := p.nodes[name]; ok {
-		return s.streams > 0, s.seen
+		return s.open, s.seen
 	}
 	return false, time.Time{}
 }
@@ -109,7 +124,7 @@ func (p *presence) partition(name string) mallee.Partition {
 	defer p.mu.Unlock()
 	r := mallee.Partition{Name: name}
 	if s, ok := p.partitions[name]; ok {
-		r.Live, r.PoolBytes, r.FreeBytes = s.streams > 0, s.size, s.free
+		r.Live, r.PoolBytes, r.FreeBytes = s.open, s.size, s.free
 	}
 	return r
 }
