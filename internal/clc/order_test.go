@@ -13,7 +13,7 @@ import (
 	"github.com/mallee-io/mallee/internal/store"
 )
 
-// world is a SAN with one volume and two nodes, whose agents act on the state
+// world is a SAN with one volume at a time and two nodes, whose agents act on the state
 // that they saw last, and whose reports arrive late, twice, or never.
 type world struct {
 	c        *Controller
@@ -23,6 +23,7 @@ type world struct {
 	records  []nodeRecord
 	seen     []*cloudv1.NodeState // by node
 	seenBySC *cloudv1.PartitionState
+	made     bool            // the SAN holds the volume
 	exports  map[string]bool // by initiator
 	holds    []uint64        // by node: the generation it has a device of, 0 for none
 	underway []func() error  // reports
@@ -53,8 +54,22 @@ func (w *world) nodeActs(i int) {
 	}
 }
 
-// scActs does what a storage controller does about the exports and reports it.
+// scActs does what a storage controller does about the volume and its exports
+// and reports it.
 func (w *world) scActs() {
+	for _, d := range w.seenBySC.GetVolumes() {
+		if d.GetVolumeId() != string(w.volume) {
+			continue
+		}
+		r := &cloudv1.VolumeReport{VolumeId: d.VolumeId, Known: true}
+		switch {
+		case !d.Wanted:
+			w.made = false
+		case w.made || d.SizeBytes > 0:
+			w.made, r.Present, r.Wwid = true, true, wwidOf(w.volume)
+		}
+		w.underway = append(w.underway, func() error { return w.c.volumeReported(w.t.Context(), partition, r) })
+	}
 	for _, d := range w.seenBySC.GetExports() {
 		if d.GetVolumeId() != string(w.volume) {
 			continue
@@ -68,11 +83,39 @@ func (w *world) scActs() {
 	}
 }
 
+// scIsBlind reports what a storage controller does that cannot see the SAN.
+func (w *world) scIsBlind() {
+	for _, d := range w.seenBySC.GetVolumes() {
+		r := &cloudv1.VolumeReport{VolumeId: d.VolumeId, Message: "no answer"}
+		w.underway = append(w.underway, func() error { return w.c.volumeReported(w.t.Context(), partition, r) })
+	}
+	for _, d := range w.seenBySC.GetExports() {
+		r := &cloudv1.ExportReport{VolumeId: d.VolumeId, InstanceId: d.InstanceId, Generation: d.Generation, Message: "no answer"}
+		w.underway = append(w.underway, func() error { return w.c.exportReported(w.t.Context(), partition, r) })
+	}
+}
+
+// create wishes for a volume, if there is none. Ids are not used twice.
+func (w *world) create() error {
+	if _, known := w.view().volumes[string(w.volume)]; known {
+		return nil
+	}
+	v, err := w.c.CreateVolume(w.t.Context(), mallee.VolumeSpec{Partition: partition, SizeGiB: 1})
+	w.volume = v.ID
+	return err
+}
+
 // check tells whether somebody has the volume who must not.
 func (w *world) check() error {
 	v := w.view()
 	a, attached := v.attachments[string(w.volume)]
-	if attached != (v.volumes[string(w.volume)].State == mallee.VolumeInUse) {
+	r, known := v.volumes[string(w.volume)]
+	switch {
+	case !known && w.made:
+		return errors.New("the volume is forgotten and the SAN still holds it")
+	case !w.made && (r.State == mallee.VolumeAvailable || r.State == mallee.VolumeInUse):
+		return errors.New("the volume can be used and the SAN does not hold it")
+	case attached != (r.State == mallee.VolumeInUse):
 		return errors.New("the volume's state and its attachment differ")
 	}
 	for i, generation := range w.holds {
@@ -103,17 +146,25 @@ func TestNoOrderOfEventsGivesAVolumeToTwo(t *testing.T) {
 		}
 		records = append(records, r)
 	}
+	if err := c.admitPartition(t.Context(), partition); err != nil {
+		t.Fatal(err)
+	}
 	const id = mallee.VolumeID("vol-00000001")
 	rapid.Check(t, func(rt *rapid.T) {
+		before := c.view()
 		err := c.store.Update(t.Context(), func(tx *store.Tx) error {
-			return errors.Join(attachments.Delete(tx, string(id)),
-				volumes.Put(tx, string(id), volumeRecord{Partition: partition, SizeGiB: 1, State: mallee.VolumeAvailable, WWID: mallee.WWID(wwidOf(id))}))
+			for old := range before.volumes {
+				if err := errors.Join(attachments.Delete(tx, old), volumes.Delete(tx, old)); err != nil {
+					return err
+				}
+			}
+			return volumes.Put(tx, string(id), volumeRecord{Partition: partition, SizeGiB: 1, State: mallee.VolumeAvailable, WWID: mallee.WWID(wwidOf(id))})
 		})
 		if err != nil {
 			rt.Fatal(err)
 		}
 		w := &world{
-			c: c.Controller, t: t, volume: id, names: names, records: records,
+			c: c.Controller, t: t, volume: id, made: true, names: names, records: records,
 			seen: make([]*cloudv1.NodeState, 2), exports: map[string]bool{}, holds: make([]uint64, 2),
 		}
 		for range 120 {
@@ -130,13 +181,21 @@ func TestNoOrderOfEventsGivesAVolumeToTwo(t *testing.T) {
 func (w *world) happen(rt *rapid.T) {
 	i := rapid.IntRange(0, 1).Draw(rt, "node")
 	switch rapid.SampledFrom([]string{
-		"attach", "detach", "node looks", "node acts", "node looks and acts", "sc looks", "sc acts", "sc looks and acts",
+		"attach", "detach", "delete", "create", "sc is blind", "node looks", "node acts", "node looks and acts", "sc looks", "sc acts", "sc looks and acts",
 		"last report arrives", "last report arrives", "some report arrives",
 	}).Draw(rt, "event") {
 	case "attach": // a call that is refused is as good as none
 		_, _ = w.c.AttachVolume(w.t.Context(), w.volume, w.records[i].InstanceID, "/dev/sdf")
 	case "detach":
 		_, _ = w.c.DetachVolume(w.t.Context(), w.volume, "", "")
+	case "delete":
+		_ = w.c.DeleteVolume(w.t.Context(), w.volume)
+	case "create":
+		if err := w.create(); err != nil {
+			rt.Fatal(err)
+		}
+	case "sc is blind":
+		w.scIsBlind()
 	case "node looks":
 		w.seen[i] = w.view().nodeState(w.records[i])
 	case "node acts":

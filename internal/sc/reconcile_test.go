@@ -202,8 +202,10 @@ func TestALostVolumeIsNotMadeAnew(t *testing.T) {
 	run(t, func(t *testing.T, b *bench) {
 		made := wanted(vol1)
 		made[0].SizeBytes = 0
-		if v := b.want(made).Volumes[0]; !v.Known || v.Present || v.Failed || v.Message == "" {
-			t.Errorf("a volume that the SAN has lost is reported as %v", v)
+		// Not as known: a delete that comes meanwhile would take it for done, and
+		// a SAN that is asked too early, or a wrong one, has lost nothing.
+		if v := b.want(made).Volumes[0]; v.Known || v.Present || v.Failed || v.Message == "" {
+			t.Errorf("a volume that the SAN does not show is reported as %v", v)
 		}
 		if ids := b.volumes(t); len(ids) != 0 {
 			t.Errorf("the SAN now holds %v", ids)

@@ -25,10 +25,10 @@ func (r *reconciler) volume(ctx context.Context, d *cloudv1.DesiredVolume, have 
 	case d.GetWanted() && d.GetSizeBytes() == 0:
 		// It was made once. A new, empty one under its name would be taken for
 		// it by whoever has it attached.
-		report.Known, report.Message = true, "the SAN does not hold this volume any more"
+		report.Message = "the SAN does not hold this volume any more"
 		return report
 	case d.GetWanted() && r.trouble[k].final:
-		report.Known, report.Failed = true, true
+		report.Failed = true
 	case d.GetWanted():
 		work.op, work.final = "create", hopeless
 		work.do = func(ctx context.Context, s SAN) error {
