@@ -34,7 +34,7 @@ type cacheExport struct {
 
 // loadExports reads the cache; no file is no exports.
 func loadExports(file string) (*exports, error) {
-	e := &exports{file: file, luns: map[exportKey]uint16{}, last: map[mallee.IQN]uint16{}}
+	e := newExports(file)
 	b, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return e, nil

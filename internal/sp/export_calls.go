@@ -37,7 +37,9 @@ func (s *Server) ExportVolume(ctx context.Context, r *spv1.ExportVolumeRequest) 
 	if !there {
 		return nil, status.Error(codes.NotFound, "there is no such volume")
 	}
-	lun, isNew, err := s.exports.add(key)
+	// What is remembered and cannot be established stays remembered, with its LUN,
+	// and is not listed; so the storage controller asks again.
+	lun, err := s.exports.add(key)
 	if errors.Is(err, errNoLUN) {
 		return nil, status.Error(codes.ResourceExhausted, err.Error())
 	}
@@ -45,7 +47,8 @@ func (s *Server) ExportVolume(ctx context.Context, r *spv1.ExportVolumeRequest) 
 		return nil, s.failure(ctx, key.volume, err)
 	}
 	m := lio.Mapping{Initiator: key.initiator, LUN: lun, Backstore: v.Name}
-	if err := s.establish(ctx, v, m); err != nil {
+	isNew, err := s.establish(ctx, v, m)
+	if err != nil {
 		return nil, s.failure(ctx, key.volume, err)
 	}
 	if isNew {
@@ -69,6 +72,8 @@ func (s *Server) UnexportVolume(ctx context.Context, r *spv1.UnexportVolumeReque
 	defer end()
 
 	if err := s.target.Unmap(key.initiator, string(key.volume)); err != nil {
+		// Part of it may be gone, so that it is not an export that one can use.
+		s.exports.setLive(key, false)
 		return nil, s.failure(ctx, key.volume, err)
 	}
 	// Only now is it forgotten: had we died before, the next start would have
@@ -88,11 +93,13 @@ func (s *Server) UnexportVolume(ctx context.Context, r *spv1.UnexportVolumeReque
 	return &spv1.UnexportVolumeResponse{}, nil
 }
 
-// ListExports implements the admin interface.
+// ListExports implements the admin interface. It tells what the kernel exports,
+// with what is being taken back until that is done; an export that is remembered
+// only would otherwise never be asked for again.
 func (s *Server) ListExports(_ context.Context, _ *spv1.ListExportsRequest) (_ *spv1.ListExportsResponse, err error) {
 	defer s.count("ListExports", &err)
 	resp := &spv1.ListExportsResponse{}
-	for _, m := range s.exports.mappings() {
+	for _, m := range s.exports.established() {
 		resp.Exports = append(resp.Exports, s.exportMessage(m))
 	}
 	return resp, nil

@@ -28,14 +28,23 @@ type exportKey struct {
 	initiator mallee.IQN
 }
 
-// exports is what this storage processor exports, kept in a file. It is safe for
-// concurrent use.
+func keyOf(m lio.Mapping) exportKey { return exportKey{mallee.VolumeID(m.Backstore), m.Initiator} }
+
+// exports is what this storage processor shall export, kept in a file, and which
+// of it the kernel does export. It is safe for concurrent use.
 type exports struct {
 	file string
 
 	mu   sync.Mutex
 	luns map[exportKey]uint16
 	last map[mallee.IQN]uint16 // the LUN given last
+	// live has the exports that the kernel has. It is not kept: what was there
+	// before a reboot is not there after it.
+	live map[exportKey]bool
+}
+
+func newExports(file string) *exports {
+	return &exports{file: file, luns: map[exportKey]uint16{}, last: map[mallee.IQN]uint16{}, live: map[exportKey]bool{}}
 }
 
 // add returns the LUN of an export, a new one if there is none yet. It is on disk
@@ -43,11 +52,11 @@ type exports struct {
 //
 // A new LUN is the next after the one given last, round and round: what a node
 // has not yet forgotten of an earlier volume is then not taken for this one.
-func (e *exports) add(key exportKey) (lun uint16, isNew bool, err error) {
+func (e *exports) add(key exportKey) (lun uint16, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if lun := e.luns[key]; lun != 0 {
-		return lun, false, nil
+		return lun, nil
 	}
 	used := map[uint16]bool{}
 	for k, lun := range e.luns {
@@ -64,11 +73,24 @@ func (e *exports) add(key exportKey) (lun uint16, isNew bool, err error) {
 		e.luns[key], e.last[key.initiator] = lun, lun
 		if err := e.save(); err != nil {
 			delete(e.luns, key)
-			return 0, false, err
+			return 0, err
 		}
-		return lun, true, nil
+		return lun, nil
 	}
-	return 0, false, errNoLUN
+	return 0, errNoLUN
+}
+
+// setLive notes whether the kernel has an export, and reports whether that is new.
+func (e *exports) setLive(key exportKey, live bool) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	was := e.live[key]
+	if live {
+		e.live[key] = true
+	} else {
+		delete(e.live, key)
+	}
+	return was != live
 }
 
 // adopt takes over what the kernel maps: initiators use it, so it is right
@@ -78,7 +100,7 @@ func (e *exports) adopt(live []lio.Mapping) error {
 	defer e.mu.Unlock()
 	changed := false
 	for _, m := range live {
-		key := exportKey{mallee.VolumeID(m.Backstore), m.Initiator}
+		key := keyOf(m)
 		if key.check() != nil || e.luns[key] == m.LUN {
 			continue
 		}
@@ -105,6 +127,7 @@ func (e *exports) remove(key exportKey) (bool, error) {
 		e.luns[key] = lun
 		return false, err
 	}
+	delete(e.live, key)
 	return true, nil
 }
 
@@ -120,11 +143,18 @@ func (e *exports) exported(id mallee.VolumeID) bool {
 	return false
 }
 
-// mappings returns the exports as mappings, sorted by volume and initiator.
-func (e *exports) mappings() []lio.Mapping {
+// wanted returns what shall be exported, sorted by volume and initiator.
+func (e *exports) wanted() []lio.Mapping {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.sorted()
+}
+
+// established returns what of that the kernel does export, in the same order.
+func (e *exports) established() []lio.Mapping {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.DeleteFunc(e.sorted(), func(m lio.Mapping) bool { return !e.live[keyOf(m)] })
 }
 
 func (e *exports) sorted() []lio.Mapping {

@@ -31,7 +31,7 @@ func FuzzCache(f *testing.F) {
 	f.Add([]byte(`{"version":1,"exports":[{"volume_id":"vol-1a2b3c4d","initiator":"iqn.2026-11.io.mallee:nc1","lun":1}],"last_luns":{"iqn.2026-11.io.mallee:nc1":7}}`))
 	f.Add([]byte(`{"version":2}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		e := &exports{luns: map[exportKey]uint16{}, last: map[mallee.IQN]uint16{}}
+		e := newExports("")
 		if e.parse(b) != nil {
 			return
 		}

@@ -33,7 +33,7 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 func (c collector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
-	ch <- prometheus.MustNewConstMetric(exportCount, prometheus.GaugeValue, float64(len(c.s.exports.mappings())))
+	ch <- prometheus.MustNewConstMetric(exportCount, prometheus.GaugeValue, float64(len(c.s.exports.established())))
 	contents, err := c.s.volumes.Contents(ctx)
 	if err != nil {
 		c.s.logFailure(ctx, c.s.log, "pool cannot be measured", err)

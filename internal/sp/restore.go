@@ -36,14 +36,14 @@ func (s *Server) restore(ctx context.Context, portals []netip.AddrPort) error {
 	for _, v := range contents.Volumes {
 		volumes[v.Name] = v
 	}
-	for _, m := range s.exports.mappings() {
+	for _, m := range s.exports.wanted() {
 		log := s.log.With("volume_id", m.Backstore, "initiator", m.Initiator, "lun", m.LUN)
 		v, there := volumes[m.Backstore]
 		if !there {
 			log.ErrorContext(ctx, "export not restored: its volume is not there")
 			continue
 		}
-		if err := s.establish(ctx, v, m); err != nil {
+		if _, err := s.establish(ctx, v, m); err != nil {
 			s.logFailure(ctx, log, "export not restored", err)
 			continue
 		}
@@ -54,14 +54,15 @@ func (s *Server) restore(ctx context.Context, portals []netip.AddrPort) error {
 	return s.target.Enable()
 }
 
-// establish makes the kernel export a volume as m says, whatever of it is missing.
-func (s *Server) establish(ctx context.Context, v lvm.Volume, m lio.Mapping) error {
+// establish makes the kernel export a volume as m says, whatever of it is missing,
+// and reports whether this process had not done so before.
+func (s *Server) establish(ctx context.Context, v lvm.Volume, m lio.Mapping) (isNew bool, err error) {
 	if !v.Active {
 		if err := s.volumes.Activate(ctx, v.Name); err != nil {
-			return err
+			return false, err
 		}
 	}
-	err := s.target.AddBackstore(lio.Backstore{
+	err = s.target.AddBackstore(lio.Backstore{
 		Name:    v.Name,
 		Device:  s.volumes.Device(v.Name),
 		Serial:  serial(mallee.VolumeID(v.Name)),
@@ -69,7 +70,10 @@ func (s *Server) establish(ctx context.Context, v lvm.Volume, m lio.Mapping) err
 		Product: productID,
 	})
 	if err != nil {
-		return err
+		return false, err
 	}
-	return s.target.Map(m)
+	if err := s.target.Map(m); err != nil {
+		return false, err
+	}
+	return s.exports.setLive(keyOf(m), true), nil
 }

@@ -165,6 +165,43 @@ func TestKillOfTheProcessDisturbsNothing(t *testing.T) {
 	}
 }
 
+func TestAnExportThatFailedIsNotListedAndComesWithTheNextCall(t *testing.T) {
+	m := newMachine(t)
+	s := m.start(t)
+	create(t, s, vol1)
+	create(t, s, vol2)
+	export(t, s, vol2, nc1)
+	broken := func(string) bool { return false }
+	request := &spv1.ExportVolumeRequest{VolumeId: vol1, Initiator: nc1}
+
+	m.kernel.Device = broken
+	if _, err := s.ExportVolume(t.Context(), request); err == nil {
+		t.Fatal("a device that is not there was exported")
+	}
+	if got := exports(t, s); len(got) != 1 || got[0].GetVolumeId() != vol2 {
+		t.Errorf("after the failure %v is listed, want %s alone", got, vol2)
+	}
+	m.kernel.Device = m.pool.Active
+	want := export(t, s, vol1, nc1)
+	if want.GetLun() != 2 {
+		t.Errorf("LUN %d, want 2: the one that was put aside for it", want.GetLun())
+	}
+
+	m.reboot()
+	m.kernel.Device = broken
+	s = m.start(t)
+	if got := exports(t, s); len(got) != 0 {
+		t.Errorf("%v is listed and was not restored", got)
+	}
+	m.kernel.Device = m.pool.Active
+	if diff := cmp.Diff(want, export(t, s, vol1, nc1), protocmp.Transform()); diff != "" {
+		t.Errorf("restored by the next call: %s", diff)
+	}
+	if got := len(exports(t, s)); got != 1 {
+		t.Errorf("%d exports are listed, want 1", got)
+	}
+}
+
 func TestABrokenVolumeDoesNotKeepTheOthersAway(t *testing.T) {
 	m := newMachine(t)
 	s := m.start(t)
