@@ -12,13 +12,31 @@ import (
 // state is what the CLC wants, whole.
 type state = *cloudv1.PartitionState
 
+// wishes are a state for as long as the stream lasts that it came over. After
+// that another storage controller may be at work, and an old state is no reason
+// to do anything.
+type wishes struct {
+	state
+	lost <-chan struct{} // closed when the stream has ended
+}
+
+// good tells whether there is a state and its stream still lasts.
+func (w wishes) good() bool {
+	select {
+	case <-w.lost:
+		return false
+	default:
+		return w.state != nil
+	}
+}
+
 // reconnectPause is the pause before the next CLC is tried.
 const reconnectPause = time.Second
 
 // follower keeps a stream of wishes open to one of the CLCs.
 type follower struct {
 	options  Options
-	states   chan state // holds the latest that was not taken yet
+	states   chan wishes // holds the latest that was not taken yet
 	reporter *reporter
 }
 
@@ -33,7 +51,7 @@ func (f *follower) run(ctx context.Context) error {
 		}
 		// It is tried every second; a line for each would bury the others.
 		if now := addr + err.Error(); now != before {
-			f.options.Log.WarnContext(ctx, "no connection to the cloud controller: going on with the last state", "clc", addr, "error", err)
+			f.options.Log.WarnContext(ctx, "no connection to the cloud controller: starting nothing until there is one", "clc", addr, "error", err)
 			before = now
 		}
 		select {
@@ -71,6 +89,6 @@ func (f *follower) follow(ctx context.Context, addr string) error {
 		case <-f.states: // overtaken
 		default:
 		}
-		f.states <- s
+		f.states <- wishes{s, ctx.Done()}
 	}
 }

@@ -4,6 +4,7 @@ package sc
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -33,8 +34,12 @@ type work struct {
 type outcome struct {
 	work work
 	san  SAN
+	lost <-chan struct{} // of the wishes that it was started for
 	err  error
 }
+
+// errLost ends an operation that had not begun when its wishes were lost.
+var errLost = errors.New("the connection to the cloud controller is lost")
 
 // trouble is why an operation failed last.
 type trouble struct {
@@ -45,8 +50,12 @@ type trouble struct {
 	final   bool
 }
 
-// start begins an operation, unless it failed a short while ago.
+// start begins an operation, unless it failed a short while ago or nobody wishes
+// for it any more.
 func (r *reconciler) start(ctx context.Context, w work) {
+	if !r.want.good() {
+		return // the stream has ended while the SAN was looked at
+	}
 	if t, failed := r.trouble[w.key]; failed && t.op == w.op && time.Now().Before(t.next) {
 		return
 	}
@@ -56,9 +65,9 @@ func (r *reconciler) start(ctx context.Context, w work) {
 		ctx = telemetry.With(ctx, slog.String("instance_id", w.instance))
 	}
 	r.busy[w.key] = true
-	s := r.san
+	s, lost := r.san, r.want.lost
 	r.running.Go(func() {
-		o := outcome{work: w, san: s, err: r.perform(ctx, w, s)}
+		o := outcome{work: w, san: s, lost: lost, err: r.perform(ctx, w, s, lost)}
 		select {
 		case r.done <- o:
 		case <-ctx.Done():
@@ -66,13 +75,20 @@ func (r *reconciler) start(ctx context.Context, w work) {
 	})
 }
 
-func (r *reconciler) perform(ctx context.Context, w work, s SAN) error {
+func (r *reconciler) perform(ctx context.Context, w work, s SAN, lost <-chan struct{}) error {
 	select {
 	case r.slots <- struct{}{}:
+	case <-lost:
+		return errLost
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	defer func() { <-r.slots }()
+	select { // both may have been ready
+	case <-lost:
+		return errLost
+	default:
+	}
 	began := time.Now()
 	limited, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
@@ -92,9 +108,12 @@ func (r *reconciler) finish(o outcome) {
 	delete(r.busy, k)
 	if o.err == nil {
 		delete(r.trouble, k)
-		if o.work.removes && o.san == r.san {
+		if o.work.removes && o.san == r.san && o.lost == r.want.lost {
 			r.removed[k] = true
 		}
+		return
+	}
+	if errors.Is(o.err, errLost) {
 		return
 	}
 	t := r.trouble[k]

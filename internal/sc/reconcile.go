@@ -27,11 +27,11 @@ const (
 // reconciler brings the SAN to the latest state. Its fields belong to run.
 type reconciler struct {
 	options Options
-	states  <-chan state
+	states  <-chan wishes
 	report  func(*cloudv1.PartitionReport)
 	metrics *metrics
 
-	want    state
+	want    wishes
 	san     SAN    // nil until sanhost is set
 	sanhost string // the value that san was opened for
 	blind   error  // why the SAN could not be looked at; nil when it could
@@ -52,7 +52,7 @@ type key struct {
 	initiator string // empty for the volume itself
 }
 
-func newReconciler(o Options, states <-chan state, report func(*cloudv1.PartitionReport)) *reconciler {
+func newReconciler(o Options, states <-chan wishes, report func(*cloudv1.PartitionReport)) *reconciler {
 	return &reconciler{
 		options: o, states: states, report: report, metrics: newMetrics(o.Registry),
 		slots: make(chan struct{}, parallel), done: make(chan outcome),
@@ -68,13 +68,14 @@ func (r *reconciler) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case r.want = <-r.states:
+		case w := <-r.states:
+			r.take(w)
 		case o := <-r.done:
 			r.finish(o)
 		case <-timer.C:
 		}
 		r.drain()
-		if r.want == nil {
+		if !r.want.good() {
 			continue // nothing is known of what should be
 		}
 		r.report(r.step(ctx))
@@ -86,13 +87,23 @@ func (r *reconciler) run(ctx context.Context) error {
 func (r *reconciler) drain() {
 	for {
 		select {
-		case r.want = <-r.states:
+		case w := <-r.states:
+			r.take(w)
 		case o := <-r.done:
 			r.finish(o)
 		default:
 			return
 		}
 	}
+}
+
+// take makes w what is wanted.
+func (r *reconciler) take(w wishes) {
+	if w.lost != r.want.lost {
+		// What was removed may have been made again by another controller.
+		clear(r.removed)
+	}
+	r.want = w
 }
 
 func (r *reconciler) close() {
@@ -112,7 +123,7 @@ func (r *reconciler) step(ctx context.Context) *cloudv1.PartitionReport {
 		r.options.Log.WarnContext(ctx, "cannot see what the SAN holds", "error", err)
 	}
 	if r.blind = err; err != nil {
-		return unknown(r.want, err)
+		return unknown(r.want.state, err)
 	}
 	report := &cloudv1.PartitionReport{Pool: have.pool}
 	for _, d := range r.want.GetVolumes() {

@@ -88,7 +88,8 @@ func (s *slowSAN) CreateVolume(ctx context.Context, id mallee.VolumeID, size uin
 // bench is a reconciler on a SAN, in a bubble.
 type bench struct {
 	san    *slowSAN
-	states chan state
+	states chan wishes
+	lost   chan struct{} // closed by a test whose connection is lost
 
 	mu     sync.Mutex
 	latest *cloudv1.PartitionReport
@@ -98,7 +99,7 @@ type bench struct {
 func run(t *testing.T, f func(*testing.T, *bench)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		b := &bench{san: newSAN(), states: make(chan state, 1)}
+		b := &bench{san: newSAN(), states: make(chan wishes, 1), lost: make(chan struct{})}
 		r := newReconciler(Options{
 			Partition: "PARTI00", Log: slog.New(slog.DiscardHandler), Registry: telemetry.NewRegistry(),
 			Open: func([]netip.AddrPort) (SAN, error) { return b.san, nil },
@@ -122,9 +123,11 @@ func (b *bench) set(r *cloudv1.PartitionReport) {
 
 // want sends a state and returns the report after a while.
 func (b *bench) want(volumes []*cloudv1.DesiredVolume, exports ...*cloudv1.DesiredExport) *cloudv1.PartitionReport {
-	b.states <- &cloudv1.PartitionState{Partition: "PARTI00", Sanhost: "10.109.1.26", Volumes: volumes, Exports: exports}
+	b.tell(&cloudv1.PartitionState{Partition: "PARTI00", Sanhost: "10.109.1.26", Volumes: volumes, Exports: exports})
 	return b.after(5 * time.Second)
 }
+
+func (b *bench) tell(s state) { b.states <- wishes{s, b.lost} }
 
 func (b *bench) after(d time.Duration) *cloudv1.PartitionReport {
 	time.Sleep(d)
@@ -244,7 +247,7 @@ func TestTheSANIsAway(t *testing.T) {
 
 func TestAnOperationIsTriedAgain(t *testing.T) {
 	run(t, func(t *testing.T, b *bench) {
-		b.states <- &cloudv1.PartitionState{Sanhost: "10.109.1.26", Volumes: wanted(vol1)}
+		b.tell(&cloudv1.PartitionState{Sanhost: "10.109.1.26", Volumes: wanted(vol1)})
 		time.Sleep(500 * time.Millisecond) // the operation is under way
 		b.san.setCut(true)
 		time.Sleep(time.Second)
@@ -258,9 +261,31 @@ func TestAnOperationIsTriedAgain(t *testing.T) {
 	})
 }
 
+// Once the stream has broken another storage controller may serve the partition.
+func TestNothingIsStartedWithoutTheCloud(t *testing.T) {
+	run(t, func(t *testing.T, b *bench) {
+		var ids []string
+		for range parallel + 3 {
+			ids = append(ids, string(mallee.NewVolumeID()))
+		}
+		b.tell(&cloudv1.PartitionState{Sanhost: "10.109.1.26", Volumes: wanted(ids...)})
+		time.Sleep(500 * time.Millisecond) // some are under way, the others wait for a slot
+		close(b.lost)
+		b.after(10 * time.Minute)
+		if got := len(b.volumes(t)); got != parallel {
+			t.Errorf("%d volumes were made, want the %d that were under way", got, parallel)
+		}
+		b.lost = make(chan struct{})
+		b.want(wanted(ids...))
+		if got := len(b.volumes(t)); got != len(ids) {
+			t.Errorf("with the cloud back there are %d volumes, want %d", got, len(ids))
+		}
+	})
+}
+
 func TestNothingIsKnownOfAnOperationUnderWay(t *testing.T) {
 	run(t, func(t *testing.T, b *bench) {
-		b.states <- &cloudv1.PartitionState{Sanhost: "10.109.1.26", Volumes: wanted(vol1)}
+		b.tell(&cloudv1.PartitionState{Sanhost: "10.109.1.26", Volumes: wanted(vol1)})
 		if v := b.after(500 * time.Millisecond).Volumes[0]; v.Known {
 			t.Errorf("while a volume is being made it is reported as %v", v)
 		}
@@ -286,7 +311,7 @@ func TestManyAtOnce(t *testing.T) {
 
 func TestNoSAN(t *testing.T) {
 	run(t, func(t *testing.T, b *bench) {
-		b.states <- &cloudv1.PartitionState{Partition: "PARTI00", Volumes: wanted(vol1)}
+		b.tell(&cloudv1.PartitionState{Partition: "PARTI00", Volumes: wanted(vol1)})
 		if v := b.after(time.Second).Volumes[0]; v.Known || v.Message != "PARTI00.storage.sanhost is not set" {
 			t.Errorf("without a sanhost: %v", v)
 		}

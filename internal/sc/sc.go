@@ -43,9 +43,9 @@ type Options struct {
 
 // Run works until ctx ends and then returns nil. Operations under way are left
 // to the SAN and looked at again after the next start. While no CLC can be
-// reached it goes on with the last state.
+// reached it starts none: a successor may be at work.
 func Run(ctx context.Context, o Options) error {
-	states := make(chan state, 1)
+	states := make(chan wishes, 1)
 	rep := newReporter(o.Partition, o.Log)
 	f := &follower{options: o, states: states, reporter: rep}
 	r := newReconciler(o, states, rep.set)
