@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/google/renameio/v2"
 
@@ -96,5 +97,20 @@ func (e *exports) save() error {
 	if err := renameio.WriteFile(e.file, append(b, '\n'), 0o600, renameio.IgnoreUmask()); err != nil {
 		return fmt.Errorf("cannot remember what is exported: %w", err)
 	}
+	if err := e.syncDir(filepath.Dir(e.file)); err != nil {
+		return fmt.Errorf("cannot remember what is exported: %w", err)
+	}
 	return nil
+}
+
+// syncDirectory puts a rename in dir on disk (fsync(2): to sync a file does not
+// sync its directory's entry). Without it a power cut may bring the file back as
+// it was before, and with it LUNs that other volumes have had since.
+func syncDirectory(dir string) error {
+	d, err := os.Open(dir) //nolint:gosec // The directory is the admin's choice.
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
 }

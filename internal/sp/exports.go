@@ -34,6 +34,8 @@ func keyOf(m lio.Mapping) exportKey { return exportKey{mallee.VolumeID(m.Backsto
 // of it the kernel does export. It is safe for concurrent use.
 type exports struct {
 	file string
+	// syncDir puts on disk what was renamed in a directory.
+	syncDir func(dir string) error
 
 	mu   sync.Mutex
 	luns map[exportKey]uint16
@@ -44,7 +46,10 @@ type exports struct {
 }
 
 func newExports(file string) *exports {
-	return &exports{file: file, luns: map[exportKey]uint16{}, last: map[mallee.IQN]uint16{}, live: map[exportKey]bool{}}
+	return &exports{
+		file: file, syncDir: syncDirectory,
+		luns: map[exportKey]uint16{}, last: map[mallee.IQN]uint16{}, live: map[exportKey]bool{},
+	}
 }
 
 // add returns the LUN of an export, a new one if there is none yet. It is on disk
@@ -94,19 +99,33 @@ func (e *exports) setLive(key exportKey, live bool) bool {
 }
 
 // adopt takes over what the kernel maps: initiators use it, so it is right
-// whatever the file says.
+// whatever the file says. What the file has on such a LUN gives way: two on one
+// LUN would be a file that the next start refuses. It is exported anew when it
+// is asked for.
 func (e *exports) adopt(live []lio.Mapping) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	changed := false
+	changed, last := false, maps.Clone(e.last)
 	for _, m := range live {
 		key := keyOf(m)
-		if key.check() != nil || e.luns[key] == m.LUN {
+		if key.check() != nil || m.LUN < 1 || m.LUN > maxLUN {
 			continue
 		}
+		e.live[key] = true
+		if e.luns[key] == m.LUN {
+			continue
+		}
+		maps.DeleteFunc(e.luns, func(k exportKey, lun uint16) bool {
+			return k.initiator == m.Initiator && lun == m.LUN
+		})
 		e.luns[key] = m.LUN
-		e.last[m.Initiator] = max(e.last[m.Initiator], m.LUN)
 		changed = true
+		// Which one was given last is known from the file, if at all: the highest in
+		// use is not it once the numbers have begun again. Without a file the highest
+		// is as good as any.
+		if _, known := last[m.Initiator]; !known {
+			e.last[m.Initiator] = max(e.last[m.Initiator], m.LUN)
+		}
 	}
 	if !changed {
 		return nil
