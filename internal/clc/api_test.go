@@ -75,7 +75,6 @@ func TestRefusals(t *testing.T) {
 		"detach from another instance":     {detach(attached, other.instance, ""), mallee.NotAttached, []string{string(n.instance), string(other.instance)}},
 		"detach another device":            {detach(attached, "", "/dev/sdg"), mallee.NotAttached, []string{"/dev/sdf", "/dev/sdg"}},
 		"delete while attached":            {remove(attached), mallee.InUse, []string{string(n.instance)}},
-		"delete while creating":            {remove(creating.ID), mallee.IncorrectState, []string{string(creating.ID)}},
 		"delete an unknown volume":         {remove(noVolume), mallee.NotFound, []string{string(noVolume)}},
 		"create in an unknown partition":   {create("NOWHERE", 1), mallee.NotFound, []string{"NOWHERE"}},
 		"create of no size":                {create(partition, 0), mallee.Invalid, []string{"0 GiB"}},

@@ -112,6 +112,28 @@ func TestLifeOfAVolume(t *testing.T) {
 	s.until("nothing", func(m *cloudv1.PartitionState) bool { return len(m.Volumes) == 0 && len(m.Exports) == 0 })
 }
 
+func TestDeleteWhileTheSANDoesNotAnswer(t *testing.T) {
+	c := newCluster(t)
+	s := c.sc("sc1", partition)
+	s.until("the first state", func(*cloudv1.PartitionState) bool { return true })
+	v, err := c.CreateVolume(t.Context(), mallee.VolumeSpec{Partition: partition, SizeGiB: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.DeleteVolume(t.Context(), v.ID); err != nil {
+		t.Fatal(err)
+	}
+	s.until("the wish that the volume be gone", func(m *cloudv1.PartitionState) bool {
+		return len(m.Volumes) == 1 && !m.Volumes[0].Wanted
+	})
+	s.volume(v.ID, true) // was under way
+	c.wantState(v.ID, mallee.VolumeDeleting, "")
+	s.volume(v.ID, false)
+	if c.volume(v.ID) != nil {
+		t.Error("the volume is still there")
+	}
+}
+
 func TestDetachBeforeTheExport(t *testing.T) {
 	c := newCluster(t)
 	s, n := c.sc("sc1", partition), c.nc("nc1")

@@ -94,8 +94,9 @@ func (c *Controller) Volumes(ctx context.Context) ([]mallee.Volume, error) {
 	return list, nil
 }
 
-// DeleteVolume records the wish that a volume be gone. Doing so again while it
-// goes is success.
+// DeleteVolume records the wish that a volume be gone, also of one that is still
+// being created: with a SAN that never answers it would be so for ever. Doing so
+// again while it goes is success.
 func (c *Controller) DeleteVolume(ctx context.Context, id mallee.VolumeID) error {
 	const op = "delete"
 	err := c.store.Update(ctx, func(tx *store.Tx) error {
@@ -112,8 +113,6 @@ func (c *Controller) DeleteVolume(ctx context.Context, id mallee.VolumeID) error
 				return err
 			}
 			return refuse(op, mallee.InUse, string(id), "it is attached to %s", a.InstanceID)
-		case mallee.VolumeCreating:
-			return refuse(op, mallee.IncorrectState, string(id), "it is still being created")
 		}
 		r.State, r.Message, r.RequestID = mallee.VolumeDeleting, "", telemetry.RequestID(ctx)
 		return volumes.Put(tx, string(id), r)
