@@ -201,6 +201,22 @@ func TestNothingUnnamedIsTouched(t *testing.T) {
 	})
 }
 
+func TestAVolumeGoesWithAnExportThatNobodyNames(t *testing.T) {
+	run(t, func(t *testing.T, b *bench) {
+		b.want(wanted(vol1, vol2), &cloudv1.DesiredExport{VolumeId: vol1, Initiator: node, Wanted: true},
+			&cloudv1.DesiredExport{VolumeId: vol2, Initiator: node, Wanted: true})
+		gone := wanted(vol1, vol2)
+		gone[0].Wanted, gone[1].Wanted = false, false
+		r := b.want(gone, &cloudv1.DesiredExport{VolumeId: vol2, Initiator: node, Wanted: true})
+		if v := r.Volumes[0]; !v.Known || v.Present {
+			t.Errorf("the volume whose export nobody names: %v", v)
+		}
+		if v := r.Volumes[1]; !v.Present || v.Message == "" {
+			t.Errorf("the volume whose export is wanted: %v", v)
+		}
+	})
+}
+
 func TestALostVolumeIsNotMadeAnew(t *testing.T) {
 	run(t, func(t *testing.T, b *bench) {
 		made := wanted(vol1)

@@ -8,7 +8,8 @@
 // starts an operation for each wish that is not fulfilled and reports; the end
 // of an operation is the reason for the next step. Nothing is kept over a
 // restart: the inventory is the only truth. What no wish names is left alone,
-// so that an empty or an old state destroys nothing.
+// so that an empty or an old state destroys nothing; only the exports of a
+// volume that has to go, go with it.
 package sc
 
 import (

@@ -41,11 +41,38 @@ func (r *reconciler) volume(ctx context.Context, d *cloudv1.DesiredVolume, have 
 	default:
 		report.Known = present
 		work.op, work.removes = "delete", true
-		work.do = func(ctx context.Context, s SAN) error { return s.DeleteVolume(ctx, id) }
+		stray := r.strayExports(id, have)
+		work.do = func(ctx context.Context, s SAN) error {
+			for _, initiator := range stray {
+				if err := s.Unexport(ctx, id, initiator); err != nil {
+					return err
+				}
+			}
+			return s.DeleteVolume(ctx, id)
+		}
 		r.start(ctx, work)
 	}
 	report.Message = r.trouble[k].message
 	return report
+}
+
+// strayExports returns the initiators that a volume is exported to without an
+// attachment that names it. An export may have outlived its attachment, when
+// records were lost for example. The SAN deletes no volume that is exported, so
+// that with the wish for the volume to go these go first: the one case in which
+// something is touched that no wish names.
+func (r *reconciler) strayExports(id mallee.VolumeID, have *inventory) []mallee.IQN {
+	named := map[key]bool{}
+	for _, d := range r.want.GetExports() {
+		named[key{d.GetVolumeId(), d.GetInitiator()}] = true
+	}
+	var stray []mallee.IQN
+	for k := range have.exports {
+		if k.volume == string(id) && !named[k] {
+			stray = append(stray, mallee.IQN(k.initiator))
+		}
+	}
+	return stray
 }
 
 // export starts what brings an export to its wish and returns what to report.
