@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -70,6 +72,7 @@ func TestRefusals(t *testing.T) {
 		"attach to a second node":          {attach(attached, other.instance, "/dev/sdf"), mallee.InUse, []string{string(attached) + " is attached to " + string(n.instance)}},
 		"attach twice":                     {attach(attached, n.instance, "/dev/sdf"), mallee.InUse, []string{string(n.instance)}},
 		"attach while creating":            {attach(creating.ID, n.instance, "/dev/sdf"), mallee.IncorrectState, []string{"creating"}},
+		"attach under a name in use":       {attach(free, n.instance, "/dev/sdf"), mallee.Invalid, []string{"attachment point /dev/sdf is already in use", string(attached)}},
 		"attach across partitions":         {attach(free, farInstance, "/dev/sdf"), mallee.Invalid, []string{partition, "ELSEWHERE"}},
 		"detach what is not attached":      {detach(free, "", ""), mallee.NotAttached, []string{string(free)}},
 		"detach from another instance":     {detach(attached, other.instance, ""), mallee.NotAttached, []string{string(n.instance), string(other.instance)}},
@@ -100,6 +103,28 @@ func TestRefusals(t *testing.T) {
 			t.Error("it is still there")
 		}
 	})
+}
+
+func TestADeviceNameIsGivenOnce(t *testing.T) {
+	c := newCluster(t)
+	s, n := c.sc("sc1", partition), c.nc("nc1")
+	ids := make([]mallee.VolumeID, 5)
+	for i := range ids {
+		ids[i] = c.available(s)
+	}
+	var callers sync.WaitGroup
+	var given atomic.Int32
+	for _, id := range ids {
+		callers.Go(func() {
+			if _, err := c.AttachVolume(t.Context(), id, n.instance, "/dev/sdf"); err == nil {
+				given.Add(1)
+			}
+		})
+	}
+	callers.Wait()
+	if given.Load() != 1 {
+		t.Errorf("%d volumes are /dev/sdf of one instance", given.Load())
+	}
 }
 
 func TestClientToken(t *testing.T) {

@@ -55,14 +55,24 @@ func (c *Controller) AttachVolume(ctx context.Context, volume mallee.VolumeID, i
 		default:
 			return refuse(op, mallee.IncorrectState, string(volume), "its state is %s and has to be %s", r.State, mallee.VolumeAvailable)
 		}
+		// Read after the node's record, which every attachment to it rewrites: of
+		// two that take one device name, one sees the other or is tried again.
+		v, err := readView(ctx, c.store)
+		if err != nil {
+			return err
+		}
+		if holder := v.holder(instance, device); holder != "" {
+			return refuse(op, mallee.Invalid, string(volume), "attachment point %s is already in use: %s has it on %s", device, holder, instance)
+		}
 		r.State, r.Generation = mallee.VolumeInUse, r.Generation+1
 		a = attachmentRecord{
 			InstanceID: instance, Initiator: node.Initiator, Partition: r.Partition, Device: device,
 			State: mallee.Attaching, Generation: r.Generation, Since: time.Now().UTC(),
 			Wanted: true, RequestID: telemetry.RequestID(ctx),
 		}
-		// Written unchanged, so that a change of the node's initiator, which is
-		// allowed only without attachments, and this cannot both go through.
+		// Written unchanged, so that this and a change of the node's initiator,
+		// which is allowed only without attachments, cannot both go through, nor
+		// two attachments under one device name.
 		if err := nodes.Put(tx, name, node); err != nil {
 			return err
 		}

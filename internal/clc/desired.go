@@ -51,11 +51,8 @@ func (v *view) nodeState(r nodeRecord) *cloudv1.NodeState {
 	s := &cloudv1.NodeState{
 		InstanceId: string(r.InstanceID), Ncpaths: settings[ncPaths], NopathTimeoutSeconds: seconds(settings[noPathTimeout]),
 	}
-	for _, id := range slices.Sorted(maps.Keys(v.attachments)) {
+	for _, id := range v.byInstance[r.InstanceID] {
 		a := v.attachments[id]
-		if a.InstanceID != r.InstanceID {
-			continue
-		}
 		d := &cloudv1.DesiredAttachment{
 			VolumeId: id, Generation: a.Generation, Wanted: a.Wanted, RequestId: string(a.RequestID),
 		}

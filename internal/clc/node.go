@@ -68,7 +68,7 @@ func (c *Controller) admit(ctx context.Context, name, partition string, initiato
 			if err != nil {
 				return err
 			}
-			if v.attachedTo(r.InstanceID) {
+			if len(v.byInstance[r.InstanceID]) > 0 {
 				return &mallee.Error{
 					Op: op, Kind: mallee.InUse, ID: name,
 					Hint: "go back to the former initiator name and partition, or detach its volumes first",

@@ -4,6 +4,8 @@ package clc
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/mallee-io/mallee"
@@ -17,6 +19,10 @@ type view struct {
 	nodes       map[string]nodeRecord
 	partitions  map[string]partitionRecord
 	properties  map[string]propertyRecord
+
+	// byInstance has the ids of the volumes attached to an instance, in any state
+	// and in order.
+	byInstance map[mallee.InstanceID][]string
 }
 
 func readView(ctx context.Context, s *store.Store) (*view, error) {
@@ -40,6 +46,11 @@ func readView(ctx context.Context, s *store.Store) (*view, error) {
 	if v.properties, err = properties.All(snap); err != nil {
 		return nil, err
 	}
+	v.byInstance = map[mallee.InstanceID][]string{}
+	for _, id := range slices.Sorted(maps.Keys(v.attachments)) {
+		instance := v.attachments[id].InstanceID
+		v.byInstance[instance] = append(v.byInstance[instance], id)
+	}
 	return v, nil
 }
 
@@ -53,14 +64,14 @@ func (v *view) node(id mallee.InstanceID) (name string, r nodeRecord, found bool
 	return "", nodeRecord{}, false
 }
 
-// attachedTo reports whether an instance has an attachment in any state.
-func (v *view) attachedTo(id mallee.InstanceID) bool {
-	for _, a := range v.attachments {
-		if a.InstanceID == id {
-			return true
+// holder returns the id of the volume that an instance has as a device, or "".
+func (v *view) holder(instance mallee.InstanceID, device string) string {
+	for _, id := range v.byInstance[instance] {
+		if v.attachments[id].Device == device {
+			return id
 		}
 	}
-	return false
+	return ""
 }
 
 // feed gives the latest view to the agents' streams.
