@@ -38,6 +38,15 @@ join while it is used. See them with mallee path list.`,
 				return err
 			}
 			id, instance := mallee.VolumeID(args[0]), mallee.InstanceID(args[1])
+			if device == "" {
+				volumes, err := call(cmd.Context(), c.Volumes)
+				if err != nil {
+					return failure("attach", args[0], err)
+				}
+				if device, err = freeDevice(volumes, instance); err != nil {
+					return err
+				}
+			}
 			a, err := call(cmd.Context(), func(ctx context.Context) (mallee.Attachment, error) {
 				return c.AttachVolume(ctx, id, instance, device)
 			})
@@ -57,7 +66,7 @@ join while it is used. See them with mallee path list.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&device, "device", "/dev/sdf", "name of the device for the guest")
+	cmd.Flags().StringVar(&device, "device", "", "name of the device for the guest; the first free one from /dev/sdf on if none is given")
 	noWaitFlag(cmd, &noWait)
 	return cmd
 }
