@@ -15,13 +15,21 @@
 // commands in flight only for a whole LUN of the TPG; so one initiator can be
 // fenced off, and drained, without disturbing the other.
 //
-// The kernel is the only memory that this package has.
+// While the kernel waits, it holds the directory of that LUN locked: whoever
+// looks into it sleeps until the last command has ended, and cannot be killed.
+// So that one backstore that does not drain holds up no other, a Target never
+// looks into directories of LUNs of the TPG while it works. It learns once, in
+// Prepare, what the kernel has, from the ACLs, whose directories never wait: the
+// link of a mapped LUN is named for the backstore and leads to the LUN of the
+// TPG. Only a LUN of the TPG that no mapped LUN leads to, which a killed process
+// left, is looked into, without waiting for it.
 package lio
 
 import (
 	"fmt"
 	"path"
 	"strings"
+	"sync"
 
 	"github.com/mallee-io/mallee"
 )
@@ -49,8 +57,8 @@ type FS interface {
 	Readlink(name string) (string, error)
 }
 
-// Target is one iSCSI target with its TPG. Methods are idempotent: they look at
-// what the kernel has and add what is missing. They are safe for concurrent use
+// Target is one iSCSI target with its TPG. Prepare comes first, once. Methods are
+// idempotent: they add what the kernel lacks. They are safe for concurrent use
 // for different backstores; calls for one backstore must not overlap.
 //
 // A method takes no context, since a system call on configfs cannot be called
@@ -58,6 +66,27 @@ type FS interface {
 type Target struct {
 	fs  FS
 	iqn mallee.IQN
+
+	mu     sync.Mutex
+	mapped map[seat]string   // the backstore of each mapped LUN
+	luns   map[pair][]string // the LUNs of the TPG made for a mapping
+	last   uint16            // the number of the LUN of the TPG made last
+	// broken are the mapped LUNs that a killed process left without a link, until
+	// settled is closed: then all it left is known and cleared away.
+	broken  map[seat]bool
+	settled chan struct{}
+}
+
+// seat is a mapped LUN of an ACL.
+type seat struct {
+	initiator mallee.IQN
+	lun       uint16
+}
+
+// pair is what a LUN of the TPG is made for.
+type pair struct {
+	initiator mallee.IQN
+	backstore string
 }
 
 // New returns the target named iqn, without making it.
@@ -65,8 +94,13 @@ func New(fs FS, iqn mallee.IQN) (*Target, error) {
 	if !iqn.Valid() {
 		return nil, fmt.Errorf("target name %q is not of the form iqn.yyyy-mm.domain:name", iqn)
 	}
-	return &Target{fs: fs, iqn: iqn}, nil
+	return &Target{
+		fs: fs, iqn: iqn,
+		mapped: map[seat]string{}, luns: map[pair][]string{}, broken: map[seat]bool{}, settled: make(chan struct{}),
+	}, nil
 }
+
+func (t *Target) mappedLUN(s seat) string { return t.tpg("acls", string(s.initiator), lunName(s.lun)) }
 
 func (t *Target) tpg(parts ...string) string {
 	return path.Join("iscsi", string(t.iqn), "tpgt_1", path.Join(parts...))

@@ -27,7 +27,7 @@ var tpgAttributes = []struct{ name, value string }{
 }
 
 // Prepare makes the target, its TPG and its portals, and does not let anybody in
-// yet. A portal's address need not be on this machine at the time: the kernel
+// yet; and it learns what the kernel maps already. A portal's address need not be on this machine at the time: the kernel
 // listens on it all the same. Portals of the target that are not in portals are
 // left, since sessions may use them.
 func (t *Target) Prepare(portals []netip.AddrPort) error {
@@ -45,6 +45,9 @@ func (t *Target) Prepare(portals []netip.AddrPort) error {
 		if err := t.mkdir(t.tpg("np", p.String())); err != nil {
 			return fmt.Errorf("cannot add portal %s to target %s: %w", p, t.iqn, err)
 		}
+	}
+	if err := t.learn(); err != nil {
+		return fmt.Errorf("cannot list the mappings of target %s: %w", t.iqn, err)
 	}
 	return nil
 }

@@ -60,7 +60,11 @@ type labRun struct {
 	bundle    map[string][]byte
 	processor *lab.Process
 	client    *spclient.Client
+	spare     san.Volume // exported while another one drains
 }
+
+// nobody is an initiator that never logs in.
+const nobody = mallee.IQN("iqn.2026-11.io.mallee:nobody")
 
 func TestLab(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
@@ -173,6 +177,7 @@ func (r *labRun) exported() {
 	initiator := mallee.IQN(strings.TrimPrefix(text, "InitiatorName="))
 	// Whatever a guest may put on its disk.
 	vGPT, vPV, vMD := r.volume(initiator), r.volume(initiator), r.volume(initiator)
+	r.spare = r.volume(nobody)
 
 	_, err := r.nc1.Spawn(r.ctx, "iscsid", "iscsid", "-f")
 	r.must(err)
@@ -281,7 +286,8 @@ func (r *labRun) rebooted(v san.Volume) {
 }
 
 // drained asserts that an export is not reported gone while one of its writes is
-// on its way to the disk, which is held up below LIO.
+// on its way to the disk, which is held up below LIO; and that meanwhile other
+// volumes are exported and taken back, also by a process that was started anew.
 func (r *labRun) drained(v san.Volume, initiator mallee.IQN, device string) {
 	name := "mallee-" + strings.ReplaceAll(string(v.ID), "-", "--")
 	r.run(r.san, "dmsetup", "suspend", name)
@@ -295,10 +301,31 @@ func (r *labRun) drained(v san.Volume, initiator mallee.IQN, device string) {
 	if err := r.client.Unexport(short, v.ID, initiator); mallee.KindOf(err) != mallee.Unavailable {
 		r.Errorf("with a write in flight Unexport returned %v, want unavailable", err)
 	}
+	r.beside(initiator)
+	r.must(r.processor.Kill(r.ctx))
+	r.start()
+	r.beside(initiator)
 	r.run(r.san, "dmsetup", "resume", name)
 	r.must(r.client.Unexport(r.ctx, v.ID, initiator))
 	code, err := write.Wait(r.ctx)
 	r.Logf("the write in flight ended with exit code %d, %v", code, err)
+}
+
+// beside exports another volume and takes it back, while one drains.
+func (r *labRun) beside(initiator mallee.IQN) {
+	r.Helper()
+	short, cancel := context.WithTimeout(r.ctx, 20*time.Second)
+	defer cancel()
+	began := time.Now()
+	for _, to := range []mallee.IQN{initiator, nobody} {
+		if _, err := r.client.Export(short, r.spare.ID, to); err != nil {
+			r.Errorf("export to %s while another volume drains: %v", to, err)
+		}
+	}
+	if err := r.client.Unexport(short, r.spare.ID, nobody); err != nil {
+		r.Errorf("unexport while another volume drains: %v", err)
+	}
+	r.Logf("exported and unexported beside a draining volume in %v", time.Since(began))
 }
 
 // look returns everything by which a volume's inside would show on the machine.

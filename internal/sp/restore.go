@@ -21,11 +21,7 @@ func (s *Server) restore(ctx context.Context, portals []netip.AddrPort) error {
 	if err := s.target.Prepare(portals); err != nil {
 		return err
 	}
-	live, err := s.target.Mappings()
-	if err != nil {
-		return err
-	}
-	if err := s.exports.adopt(live); err != nil {
+	if err := s.exports.adopt(s.target.Mappings()); err != nil {
 		return err
 	}
 	contents, err := s.volumes.Contents(ctx)

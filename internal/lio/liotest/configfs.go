@@ -19,13 +19,18 @@ type ConfigFS struct {
 	// Device reports whether a block device is there; nil means that each is.
 	Device func(name string) bool
 	// Drain is called while a LUN of the TPG is unlinked, and blocks as the kernel
-	// does while commands are in flight; nil means that there are none.
+	// does while commands are in flight; nil means that there are none. Meanwhile
+	// whoever looks into the LUN's directory blocks too.
 	Drain func(link string)
+	// Refuse is asked before a link is made, and returns nil or what the kernel
+	// says to it; nil refuses none.
+	Refuse func(link string) error
 
 	mu         sync.Mutex
 	dirs       map[string]bool
 	attributes map[string]string
 	links      map[string]string
+	draining   map[string]chan struct{} // directories, until they have drained
 }
 
 // New returns what the kernel has after its modules were loaded.
@@ -42,6 +47,20 @@ func (c *ConfigFS) Reboot() {
 	c.dirs = map[string]bool{".": true, "core": true}
 	c.attributes = map[string]string{}
 	c.links = map[string]string{}
+	c.draining = map[string]chan struct{}{}
+}
+
+// lookInto waits, as the kernel does, while dir is draining; c.mu is held.
+func (c *ConfigFS) lookInto(dir string) {
+	for {
+		drained, busy := c.draining[dir]
+		if !busy {
+			return
+		}
+		c.mu.Unlock()
+		<-drained
+		c.mu.Lock()
+	}
 }
 
 // Open reports whether a backstore holds device open.
@@ -88,6 +107,7 @@ func (c *ConfigFS) Mkdir(name string) error {
 func (c *ConfigFS) Rmdir(name string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.lookInto(name)
 	if !c.dirs[name] {
 		return failed("rmdir", name, syscall.ENOENT)
 	}
@@ -111,7 +131,13 @@ func (c *ConfigFS) Rmdir(name string) error {
 func (c *ConfigFS) Symlink(target, link string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.Refuse != nil {
+		if err := c.Refuse(link); err != nil {
+			return err
+		}
+	}
 	dir := path.Dir(link)
+	c.lookInto(dir)
 	if !c.dirs[dir] || !c.dirs[target] {
 		return failed("symlink", link, syscall.ENOENT)
 	}
@@ -133,16 +159,22 @@ func (c *ConfigFS) Symlink(target, link string) error {
 // Unlink implements lio.FS.
 func (c *ConfigFS) Unlink(name string) error {
 	c.mu.Lock()
-	_, there := c.links[name]
-	c.mu.Unlock()
-	if !there {
+	defer c.mu.Unlock()
+	dir := path.Dir(name)
+	c.lookInto(dir)
+	if _, there := c.links[name]; !there {
 		return failed("unlink", name, syscall.ENOENT)
 	}
-	if o, _ := newObject(path.Dir(name)); o.kind == tpgLUN && c.Drain != nil {
-		c.Drain(name)
+	if o, _ := newObject(dir); o.kind == tpgLUN && c.Drain != nil {
+		drained := make(chan struct{})
+		c.draining[dir] = drained
+		drain := c.Drain
+		c.mu.Unlock()
+		drain(name)
+		c.mu.Lock()
+		delete(c.draining, dir)
+		close(drained)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	delete(c.links, name)
 	return nil
 }
@@ -195,6 +227,7 @@ func (c *ConfigFS) Read(name string) (string, error) {
 func (c *ConfigFS) List(name string) ([]string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.lookInto(name)
 	if !c.dirs[name] {
 		return nil, failed("open", name, syscall.ENOENT)
 	}
@@ -216,7 +249,11 @@ func (c *ConfigFS) List(name string) ([]string, error) {
 func (c *ConfigFS) Readlink(name string) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.lookInto(path.Dir(name))
 	target, there := c.links[name]
+	if _, isAttribute := c.attributes[name]; isAttribute || c.dirs[name] {
+		return "", failed("readlink", name, syscall.EINVAL)
+	}
 	if !there {
 		return "", failed("readlink", name, syscall.ENOENT)
 	}
