@@ -3,9 +3,11 @@
 package clc
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/mallee-io/mallee"
 	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
@@ -153,6 +155,39 @@ func TestDetachBeforeTheExport(t *testing.T) {
 	n.report(id, a.Generation, cloudv1.AttachmentReport_STATE_DETACHED)
 	s.unexported(s.export(id, false))
 	c.wantState(id, mallee.VolumeAvailable, "")
+}
+
+func TestPathsOfANodeThatIsAwayAreNotUp(t *testing.T) {
+	c := newCluster(t)
+	s, n := c.sc("sc1", partition), c.nc("nc1")
+	id, generation := c.attached(s, n)
+	n.report(id, generation, cloudv1.AttachmentReport_STATE_ATTACHED,
+		&cloudv1.PathReport{Portal: "10.107.1.200:3260", State: "up", BlockDev: "sdb"},
+		&cloudv1.PathReport{Portal: "10.108.1.200:3260", State: "missing", Reason: "no route"})
+	c.hangUp("nc1", n)
+	paths, err := c.Paths(t.Context())
+	if err != nil || len(paths) != 2 {
+		t.Fatal(paths, err)
+	}
+	if p := paths[0]; p.State != mallee.PathDown || !strings.HasPrefix(p.Reason, "the node has not reported since 20") {
+		t.Errorf("the path that was up is %s: %s", p.State, p.Reason)
+	}
+	if p := paths[1]; p.State != mallee.PathMissing || p.Reason != "no route" {
+		t.Errorf("the path that was missing is %s: %s", p.State, p.Reason)
+	}
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(newMetrics(c.Controller))
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == "mallee_clc_paths" && m.GetLabel()[0].GetValue() == "up" && m.GetGauge().GetValue() != 0 {
+				t.Errorf("the metrics count %v paths up", m.GetGauge().GetValue())
+			}
+		}
+	}
 }
 
 func TestControllerIsKilled(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/mallee-io/mallee"
 	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
@@ -21,7 +22,25 @@ func (c *Controller) Paths(ctx context.Context) ([]mallee.Path, error) {
 		return nil, err
 	}
 	c.paths.keep(v.attachments)
-	return c.paths.all(), nil
+	return c.currentPaths(v), nil
+}
+
+// currentPaths returns the paths as last reported, but none as usable whose node
+// is not connected: nobody knows.
+func (c *Controller) currentPaths(v *view) []mallee.Path {
+	silent := map[mallee.InstanceID]string{}
+	for name, r := range v.nodes {
+		if live, since := c.presence.node(name); !live {
+			silent[r.InstanceID] = "the node has not reported since " + since.Format(time.RFC3339)
+		}
+	}
+	list := c.paths.all()
+	for i, p := range list {
+		if reason, ok := silent[p.InstanceID]; ok && (p.State == mallee.PathUp || p.State == mallee.PathJoining) {
+			list[i].State, list[i].Reason = mallee.PathDown, reason
+		}
+	}
+	return list
 }
 
 // pathTable holds the last path report on each volume.
