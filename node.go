@@ -10,8 +10,10 @@ type Node struct {
 	Name       string // the name in its certificate
 	Partition  string
 	Initiator  IQN
-	// Live is true while the node's agent is connected; Seen is when it last was.
+	// Live is true while the node's agent is connected.
 	Live bool
+	// Seen is when it last was: now while it is, and zero when that is not known,
+	// since the cloud controller was started after it.
 	Seen time.Time
 }
 

@@ -40,7 +40,7 @@ func nodeRow(n mallee.Node) []string {
 	if n.Live {
 		live = "yes"
 	}
-	seen := "never"
+	seen := "unknown"
 	if !n.Seen.IsZero() {
 		seen = n.Seen.UTC().Format(time.RFC3339)
 	}

@@ -50,7 +50,7 @@ type nodeRecord struct {
 	Partition  string            `json:"partition"`
 	Initiator  mallee.IQN        `json:"initiator"`
 	Live       bool              `json:"live"`
-	Seen       time.Time         `json:"seen"`
+	Seen       time.Time         `json:"seen,omitzero"`
 }
 
 type propertyRecord struct {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -162,6 +163,22 @@ func TestNodes(t *testing.T) {
 		t.Errorf("the first node is %+v", got)
 	}
 
+	t.Run("a node is seen now while it is connected, and until when afterwards", func(t *testing.T) {
+		seen := func() time.Time {
+			list, err := c.Nodes(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return list[1].Seen
+		}
+		if first, second := seen(), seen(); !second.After(first) {
+			t.Errorf("a connected node was seen at %s and then at %s", first, second)
+		}
+		c.hangUp("nc2", n2)
+		if first, second := seen(), seen(); first.IsZero() || !second.Equal(first) {
+			t.Errorf("a node that is away was seen at %s and then at %s", first, second)
+		}
+	})
 	t.Run("a node that comes back keeps its id", func(t *testing.T) {
 		before := n1.instance
 		c.hangUp("nc1", n1)
@@ -177,7 +194,6 @@ func TestNodes(t *testing.T) {
 		}
 	})
 	t.Run("an initiator name that is given up can be taken", func(t *testing.T) {
-		c.hangUp("nc2", n2)
 		c.connect("nc2", partition, "iqn.2026-11.io.mallee:new").until("the first state", func(*cloudv1.NodeState) bool { return true })
 		c.connect("nc3", partition, initiator("nc2")).until("the first state", func(*cloudv1.NodeState) bool { return true })
 	})

@@ -52,7 +52,7 @@ type instanceItem struct {
 	Tags           query.Set[tagItem]  `xml:"tagSet"`
 
 	Initiator mallee.IQN `xml:"initiator"`
-	LastSeen  string     `xml:"lastSeen"`
+	LastSeen  string     `xml:"lastSeen,omitempty"` // left out when the cloud does not know
 }
 
 type instanceState struct {
@@ -101,12 +101,16 @@ func (a api) describeInstances(ctx context.Context, in describeInstancesIn) (*de
 }
 
 func newInstanceItem(n mallee.Node, disks []diskItem) instanceItem {
+	seen := ""
+	if !n.Seen.IsZero() {
+		seen = timestamp(n.Seen)
+	}
 	return instanceItem{
 		InstanceID: n.InstanceID, State: stateOf(n), PrivateDNSName: n.Name, Zone: n.Partition,
 		Disks: query.Set[diskItem]{Items: disks},
 		// What clients show as an instance's name is its tag "Name".
 		Tags:      query.Set[tagItem]{Items: []tagItem{{"Name", n.Name}}},
-		Initiator: n.Initiator, LastSeen: timestamp(n.Seen),
+		Initiator: n.Initiator, LastSeen: seen,
 	}
 }
 

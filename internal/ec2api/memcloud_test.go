@@ -133,7 +133,11 @@ func (c *memCloud) DetachVolume(_ context.Context, id mallee.VolumeID, instance 
 
 func (c *memCloud) Nodes(context.Context) ([]mallee.Node, error) {
 	node := func(id mallee.InstanceID, name string, live bool) mallee.Node {
-		return mallee.Node{InstanceID: id, Name: name, Partition: "PARTI00", Initiator: mallee.IQN("iqn.2026-11.io.mallee:" + name), Live: live, Seen: created}
+		n := mallee.Node{InstanceID: id, Name: name, Partition: "PARTI00", Initiator: mallee.IQN("iqn.2026-11.io.mallee:" + name), Live: live}
+		if live {
+			n.Seen = created
+		}
+		return n
 	}
 	return []mallee.Node{node(node2, "nc2", true), node(node1, "nc1", true), node(asleep, "nc3", false)}, c.broken
 }

@@ -122,6 +122,14 @@ func TestEachCallIsLoggedAndCounted(t *testing.T) {
 	}
 }
 
+func TestWhenANodeWasSeenIsToldOnlyIfItIsKnown(t *testing.T) {
+	s := serve(t)
+	_, _, body := s.post(t, call{form: "Action=DescribeInstances"})
+	if n := strings.Count(body, "<lastSeen>"); n != 2 {
+		t.Errorf("it is told of %d nodes, want 2:\n%s", n, body)
+	}
+}
+
 // Our own client gives back what the cloud has, in the root package's nouns.
 func TestOurClient(t *testing.T) {
 	s := serve(t)
