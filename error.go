@@ -19,6 +19,7 @@ const (
 	InUse          Kind = "in use"          // the volume is attached, perhaps elsewhere
 	NotAttached    Kind = "not attached"    // the volume is not attached there
 	IncorrectState Kind = "incorrect state" // not now; another state must come first
+	ZoneMismatch   Kind = "zone mismatch"   // the volume and the node are in different partitions
 	Exhausted      Kind = "exhausted"       // the pool has no room
 	ReadOnly       Kind = "read-only"       // the value cannot be set
 	Mismatch       Kind = "mismatch"        // an idempotency token was used with other parameters

@@ -74,7 +74,7 @@ func TestRefusals(t *testing.T) {
 		"attach twice":                     {attach(attached, n.instance, "/dev/sdf"), mallee.InUse, []string{string(n.instance)}},
 		"attach while creating":            {attach(creating.ID, n.instance, "/dev/sdf"), mallee.IncorrectState, []string{"creating"}},
 		"attach under a name in use":       {attach(free, n.instance, "/dev/sdf"), mallee.Invalid, []string{"attachment point /dev/sdf is already in use", string(attached)}},
-		"attach across partitions":         {attach(free, farInstance, "/dev/sdf"), mallee.Invalid, []string{partition, "ELSEWHERE"}},
+		"attach across partitions":         {attach(free, farInstance, "/dev/sdf"), mallee.ZoneMismatch, []string{partition, "ELSEWHERE"}},
 		"detach what is not attached":      {detach(free, "", ""), mallee.NotAttached, []string{string(free)}},
 		"detach from another instance":     {detach(attached, other.instance, ""), mallee.NotAttached, []string{string(n.instance), string(other.instance)}},
 		"detach another device":            {detach(attached, "", "/dev/sdg"), mallee.NotAttached, []string{"/dev/sdf", "/dev/sdg"}},

@@ -42,7 +42,7 @@ func (c *Controller) AttachVolume(ctx context.Context, volume mallee.VolumeID, i
 			return err
 		}
 		if node.Partition != r.Partition {
-			return refuse(op, mallee.Invalid, string(volume), "it is in partition %s and %s is in %s", r.Partition, instance, node.Partition)
+			return refuse(op, mallee.ZoneMismatch, string(volume), "it is in partition %s and %s is in %s", r.Partition, instance, node.Partition)
 		}
 		switch r.State {
 		case mallee.VolumeAvailable:

@@ -31,6 +31,8 @@ func code(k mallee.Kind) string {
 		return "InvalidAttachment.NotFound"
 	case mallee.IncorrectState:
 		return "IncorrectState"
+	case mallee.ZoneMismatch:
+		return "InvalidVolume.ZoneMismatch"
 	case mallee.Exhausted:
 		return "InsufficientVolumeCapacity"
 	case mallee.ReadOnly:

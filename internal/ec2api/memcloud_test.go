@@ -15,9 +15,10 @@ import (
 )
 
 const (
-	node1  mallee.InstanceID = "i-00000001"
-	node2  mallee.InstanceID = "i-00000002"
-	asleep mallee.InstanceID = "i-00000003"
+	node1     mallee.InstanceID = "i-00000001"
+	node2     mallee.InstanceID = "i-00000002"
+	asleep    mallee.InstanceID = "i-00000003"
+	elsewhere mallee.InstanceID = "i-00000004" // in another partition
 )
 
 // created is when all things of a memCloud were.
@@ -100,6 +101,8 @@ func (c *memCloud) AttachVolume(_ context.Context, id mallee.VolumeID, instance 
 		return mallee.Attachment{}, failed("attach", mallee.NotFound, string(id), "no such volume")
 	case instance == asleep:
 		return mallee.Attachment{}, failed("attach", mallee.IncorrectState, string(id), "%s is not connected", instance)
+	case instance == elsewhere:
+		return mallee.Attachment{}, failed("attach", mallee.ZoneMismatch, string(id), "%s is in another partition", instance)
 	case instance != node1 && instance != node2:
 		return mallee.Attachment{}, failed("attach", mallee.NotFound, string(instance), "no such node")
 	case v.Attachment != nil:

@@ -74,6 +74,7 @@ func TestBadCallsAreNamed(t *testing.T) {
 		"malformed instance id":    {call{form: "Action=AttachVolume&VolumeId=vol-00000001&InstanceId=i-nc1&Device=/dev/sdf"}, 400, "InvalidInstanceID.Malformed", "i-nc1"},
 		"attach to what is none":   {call{form: "Action=AttachVolume&VolumeId=vol-00000001&InstanceId=nc1&Device=/dev/sdf"}, 400, "InvalidParameterValue", "(nc1)"},
 		"attach to a node away":    {call{form: "Action=AttachVolume&VolumeId=vol-00000001&InstanceId=i-00000003&Device=/dev/sdf"}, 400, "IncorrectState", "i-00000003"},
+		"attach across zones":      {call{form: "Action=AttachVolume&VolumeId=vol-00000001&InstanceId=i-00000004&Device=/dev/sdf"}, 400, "InvalidVolume.ZoneMismatch", "i-00000004"},
 		"malformed device":         {call{form: "Action=AttachVolume&VolumeId=vol-00000001&InstanceId=i-00000001&Device=sd%3Brm"}, 400, "InvalidParameterValue", "sd;rm"},
 		"no device":                {call{form: "Action=AttachVolume&VolumeId=vol-00000001&InstanceId=i-00000001"}, 400, "MissingParameter", "Device"},
 		"detach what is free":      {call{form: "Action=DetachVolume&VolumeId=vol-00000001"}, 400, "InvalidAttachment.NotFound", "vol-00000001"},

@@ -22,6 +22,7 @@ var codeOf = map[mallee.Kind]codes.Code{
 	mallee.InUse:          codes.FailedPrecondition,
 	mallee.NotAttached:    codes.FailedPrecondition,
 	mallee.IncorrectState: codes.FailedPrecondition,
+	mallee.ZoneMismatch:   codes.InvalidArgument,
 	mallee.Exhausted:      codes.ResourceExhausted,
 	mallee.ReadOnly:       codes.FailedPrecondition,
 	mallee.Mismatch:       codes.AlreadyExists,
