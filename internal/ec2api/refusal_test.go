@@ -121,17 +121,19 @@ func TestFaultsOfOursTellNothing(t *testing.T) {
 		err    error
 		status int
 		code   string
+		level  string // of the line in the log
 	}{
-		"plain error":     {errors.New(secret), 500, "InternalError"},
-		"internal":        {failed("create", mallee.Internal, "x", secret), 500, "InternalError"},
-		"unavailable":     {failed("create", mallee.Unavailable, "PARTI00", "no storage controller is connected"), 503, "Unavailable"},
-		"denied":          {failed("create", mallee.Denied, "PARTI00", "not yours"), 403, "UnauthorizedOperation"},
-		"mismatch":        {failed("create", mallee.Mismatch, "tok", "other size"), 400, "IdempotentParameterMismatch"},
-		"invalid":         {failed("create", mallee.Invalid, "PARTI00", "too large for the partition"), 400, "InvalidParameterValue"},
-		"malformed id":    {failed("create", mallee.Malformed, "x-1", "no id"), 400, "InvalidParameterValue"},
-		"read-only":       {failed("create", mallee.ReadOnly, "x", "cannot be set"), 400, "OperationNotPermitted"},
-		"wrapped":         {fmt.Errorf("%s: %w", secret, failed("create", mallee.NotFound, "PARTI07", "gone")), 400, "InvalidZone.NotFound"},
-		"ran out of time": {fmt.Errorf("%s: %w", secret, context.DeadlineExceeded), 503, "Unavailable"},
+		"plain error":     {errors.New(secret), 500, "InternalError", "ERROR"},
+		"internal":        {failed("create", mallee.Internal, "x", secret), 500, "InternalError", "ERROR"},
+		"unavailable":     {failed("create", mallee.Unavailable, "PARTI00", "no storage controller is connected"), 503, "Unavailable", "WARN"},
+		"denied":          {failed("create", mallee.Denied, "PARTI00", "not yours"), 403, "UnauthorizedOperation", "INFO"},
+		"mismatch":        {failed("create", mallee.Mismatch, "tok", "other size"), 400, "IdempotentParameterMismatch", "INFO"},
+		"invalid":         {failed("create", mallee.Invalid, "PARTI00", "too large for the partition"), 400, "InvalidParameterValue", "INFO"},
+		"malformed id":    {failed("create", mallee.Malformed, "x-1", "no id"), 400, "InvalidParameterValue", "INFO"},
+		"read-only":       {failed("create", mallee.ReadOnly, "x", "cannot be set"), 400, "OperationNotPermitted", "INFO"},
+		"wrapped":         {fmt.Errorf("%s: %w", secret, failed("create", mallee.NotFound, "PARTI07", "gone")), 400, "InvalidZone.NotFound", "INFO"},
+		"pool too small":  {failed("create", mallee.Exhausted, "PARTI00", "it is full"), 500, "InsufficientVolumeCapacity", "INFO"},
+		"ran out of time": {fmt.Errorf("%s: %w", secret, context.DeadlineExceeded), 503, "Unavailable", "WARN"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t)
@@ -144,9 +146,29 @@ func TestFaultsOfOursTellNothing(t *testing.T) {
 			if strings.Contains(body, "hunter2") {
 				t.Errorf("the answer tells raw output: %s", body)
 			}
+			if line := s.log.String(); !strings.Contains(line, `"level":"`+c.level+`"`) || strings.Count(line, "\n") != 1 {
+				t.Errorf("the log says %s, want one line of level %s", line, c.level)
+			}
 			if strings.Contains(c.err.Error(), "hunter2") && c.status >= 500 && !strings.Contains(s.log.String(), "hunter2") {
 				t.Error("the log does not tell the cause")
 			}
 		})
+	}
+}
+
+func TestAPanicIsAnsweredAndLogged(t *testing.T) {
+	s := serve(t)
+	s.cloud.volumes = nil // a write to it panics
+	status, _, body := s.post(t, call{form: "Action=CreateVolume&Size=1&AvailabilityZone=PARTI00"})
+	if f := parseFailure(t, body); status != 500 || f.Code != "InternalError" || f.RequestID == "" {
+		t.Errorf("got %d %s for request %q", status, f.Code, f.RequestID)
+	}
+	for _, want := range []string{`"level":"ERROR"`, "nil map", "memcloud_test.go", `"action":"CreateVolume"`} {
+		if !strings.Contains(s.log.String(), want) {
+			t.Errorf("the log lacks %s: %s", want, s.log)
+		}
+	}
+	if status, _, _ := s.post(t, call{form: "Action=DescribeVolumes"}); status != 200 {
+		t.Errorf("the next call gets %d", status)
 	}
 }

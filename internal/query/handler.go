@@ -12,7 +12,6 @@ package query
 import (
 	"context"
 	"encoding/xml"
-	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -77,11 +76,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 
 	var c call
-	out, err := h.serve(ctx, r, &c)
-	var answer []byte
-	if err == nil {
-		answer, err = h.encode(c, id, out)
-	}
+	answer, err := h.answer(ctx, r, id, &c)
 	status, code := http.StatusOK, "OK"
 	if err != nil {
 		fault := h.fault(err)
@@ -99,20 +94,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.log(ctx, c, err, slog.String("code", code), slog.Int("status", status), slog.Duration("duration", elapsed), slog.String("remote", r.RemoteAddr))
 }
 
-// log writes the line about a call. The error of a call that the caller is at
-// fault for is in its code; any other is told in full, here and nowhere else.
-func (h *Handler) log(ctx context.Context, c call, err error, result ...slog.Attr) {
-	attrs := append([]slog.Attr{
-		slog.String("api", h.options.API), slog.String("action", c.action), slog.String("access_key", c.accessKey),
-	}, result...)
-	level := slog.LevelInfo
-	if e, ok := errors.AsType[*auth.Error](err); ok {
-		attrs = append(attrs, slog.String("claimed_access_key", e.AccessKey))
+// answer returns the body of the answer to a call that has succeeded.
+func (h *Handler) answer(ctx context.Context, r *http.Request, id mallee.RequestID, c *call) (body []byte, err error) {
+	defer recovered(&err)
+	out, err := h.serve(ctx, r, c)
+	if err != nil {
+		return nil, err
 	}
-	if err != nil && h.fault(err).status() >= http.StatusInternalServerError {
-		level, attrs = slog.LevelError, append(attrs, slog.Any("error", err))
-	}
-	h.options.Log.LogAttrs(ctx, level, "api call", attrs...)
+	return h.encode(*c, id, out)
 }
 
 // serve returns what the action answered. What it learns about the call goes
