@@ -23,7 +23,7 @@ const poolShare = "95%FREE"
 func (p *Pool) Ensure(ctx context.Context) error {
 	r, err := p.report(ctx)
 	if errors.Is(err, errNoPool) {
-		if err := p.change(ctx, "lvcreate", "--yes", "--type", "thin-pool", "--zero", "y",
+		if err := p.change(ctx, changeTimeout, "lvcreate", "--yes", "--type", "thin-pool", "--zero", "y",
 			"--extents", poolShare, "--name", p.name, p.group); err != nil {
 			return fmt.Errorf("cannot create pool %s/%s: %w", p.group, p.name, err)
 		}
@@ -50,7 +50,7 @@ func (p *Pool) Ensure(ctx context.Context) error {
 }
 
 func (p *Pool) set(ctx context.Context, option, value string) error {
-	if err := p.change(ctx, "lvchange", "--yes", option, value, p.group+"/"+p.name); err != nil {
+	if err := p.change(ctx, changeTimeout, "lvchange", "--yes", option, value, p.group+"/"+p.name); err != nil {
 		return fmt.Errorf("cannot set %s of pool %s/%s: %w", option, p.group, p.name, err)
 	}
 	return nil

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/mallee-io/mallee/internal/command"
 )
@@ -101,7 +102,7 @@ func (p *Pool) Create(ctx context.Context, name string, size uint64) error {
 	}
 	// A new thin volume has no blocks, so that there is no signature to wipe, and
 	// looking for one would only cost time.
-	err := p.change(ctx, "lvcreate", "--yes", "--type", "thin", "--thinpool", p.name,
+	err := p.change(ctx, changeTimeout, "lvcreate", "--yes", "--type", "thin", "--thinpool", p.name,
 		"--virtualsize", strconv.FormatUint(size, 10)+"b", "--name", name, "--addtag", tag,
 		"--setactivationskip", "y", "--ignoreactivationskip", "--wipesignatures", "n", p.group)
 	if err != nil {
@@ -111,12 +112,20 @@ func (p *Pool) Create(ctx context.Context, name string, size uint64) error {
 }
 
 // Remove removes a volume and gives its blocks back. One that is not there is
-// ErrNotFound; one whose device is open is ErrInUse.
+// ErrNotFound, and so is one of that name that is in another pool or lacks our
+// tag; one whose device is open is ErrInUse.
 func (p *Pool) Remove(ctx context.Context, name string) error {
 	if !ValidName(name) {
 		return fmt.Errorf("cannot remove volume %q: the name is not allowed", name)
 	}
-	if err := p.change(ctx, "lvremove", "--yes", p.group+"/"+name); err != nil {
+	r, err := p.report(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot remove volume %s: %w", name, err)
+	}
+	if !slices.ContainsFunc(r.contents.Volumes, func(v Volume) bool { return v.Name == name }) {
+		return fmt.Errorf("cannot remove volume %s: %w", name, ErrNotFound)
+	}
+	if err := p.change(ctx, changeTimeout, "lvremove", "--yes", p.group+"/"+name); err != nil {
 		return fmt.Errorf("cannot remove volume %s: %w", name, err)
 	}
 	return nil
@@ -134,17 +143,29 @@ func (p *Pool) Activate(ctx context.Context, names ...string) error {
 		}
 		args = append(args, p.group+"/"+name)
 	}
-	if err := p.change(ctx, "lvchange", args...); err != nil {
+	if err := p.change(ctx, activateTimeout+time.Duration(len(names))*activateEach, "lvchange", args...); err != nil {
 		return fmt.Errorf("cannot activate volumes of %s: %w", p.group, err)
 	}
 	return nil
 }
 
-// change runs a tool that changes the volume group, to its end: a caller that
-// goes away must not have it killed between the kernel's and lvm's record of
-// what is in the pool. The Runner's own timeout bounds it.
-func (p *Pool) change(ctx context.Context, tool string, args ...string) error {
-	if _, err := p.run.Run(context.WithoutCancel(ctx), tool, args...); err != nil {
+// How long a tool that changes the volume group may take, before it is killed and
+// may leave the kernel's and lvm's records of the pool apart. A change waits for
+// those before it, of other programs too, and to remove a volume may discard each
+// of its blocks. An activation records nothing, so that it is safe to kill, and is
+// waited for at the start: it has a short bound and a share for each volume.
+const (
+	changeTimeout   = 10 * time.Minute
+	activateTimeout = 10 * time.Second
+	activateEach    = 500 * time.Millisecond
+)
+
+// change runs a tool that changes the volume group, to its end even if ctx ends
+// before: a caller that goes away must not have it killed. Only timeout does.
+func (p *Pool) change(ctx context.Context, timeout time.Duration, tool string, args ...string) error {
+	run := p.run
+	run.Timeout = timeout
+	if _, err := run.Run(context.WithoutCancel(ctx), tool, args...); err != nil {
 		return classify(err)
 	}
 	return nil
@@ -154,7 +175,8 @@ func (p *Pool) report(ctx context.Context) (report, error) {
 	out, err := p.run.Run(ctx, "lvs", "--options", reportFields,
 		"--units", "b", "--nosuffix", "--reportformat", "json", p.group)
 	if err != nil {
-		return report{}, fmt.Errorf("cannot list volume group %s: %w", p.group, classify(err))
+		// A missing group is not ErrNotFound, which is said of volumes.
+		return report{}, fmt.Errorf("cannot list volume group %s: %w", p.group, err)
 	}
 	r, err := parseReport(out, p.name)
 	if err != nil {

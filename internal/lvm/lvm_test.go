@@ -85,7 +85,7 @@ func TestErrorsTellWhatIsWrong(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			p, _ := lvmSaying(t, "", tt.stderr, "5")
-			err := p.Remove(t.Context(), "vol-1a2b3c4d")
+			err := p.Activate(t.Context(), "vol-1a2b3c4d")
 			if err == nil {
 				t.Fatal("no error")
 			}
@@ -93,6 +93,49 @@ func TestErrorsTellWhatIsWrong(t *testing.T) {
 				if errors.Is(err, is) != (is == tt.want) {
 					t.Errorf("%v: is %q: %v", err, is, errors.Is(err, is))
 				}
+			}
+		})
+	}
+}
+
+func TestRemoveTouchesOursOnly(t *testing.T) {
+	const lvs = "lvs --options " + reportFields + " --units b --nosuffix --reportformat json mallee\n"
+	for _, tt := range []struct {
+		name, volume string
+		want         error
+		calls        string
+	}{
+		{"ours", "vol-1a2b3c4d", nil, lvs + "lvremove --yes mallee/vol-1a2b3c4d\n"},
+		{"not there", "vol-aaaaaaaa", ErrNotFound, lvs},
+		{"an admin's in our pool", "admins", ErrNotFound, lvs},
+		{"one outside the pool", "linear", ErrNotFound, lvs},
+		{"the pool itself", "pool", ErrNotFound, lvs},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p, calls := lvmSaying(t, captured(t, "lvs_active.json"), "", "0")
+			if err := p.Remove(t.Context(), tt.volume); !errors.Is(err, tt.want) {
+				t.Errorf("error %v, want %v", err, tt.want)
+			}
+			got, err := os.ReadFile(calls)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.calls, string(got)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestAVolumeOfAMissingPoolIsNotTakenForGone(t *testing.T) {
+	for name, tt := range map[string]struct{ stdout, stderr, code string }{
+		"no pool":  {`{"report":[{"lv":[]}]}`, "", "0"},
+		"no group": {"", `  Volume group "mallee" not found`, "5"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, _ := lvmSaying(t, tt.stdout, tt.stderr, tt.code)
+			if err := p.Remove(t.Context(), "vol-1a2b3c4d"); err == nil || errors.Is(err, ErrNotFound) {
+				t.Errorf("error %v, want one that is not %q", err, ErrNotFound)
 			}
 		})
 	}

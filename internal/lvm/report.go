@@ -36,8 +36,9 @@ type report struct {
 	active, zero, errorWhenFull bool
 }
 
-// errNoPool says that the volume group is there and the pool is not.
-var errNoPool = fmt.Errorf("pool: %w", ErrNotFound)
+// errNoPool says that the volume group is there and the pool is not. It is not
+// ErrNotFound: a volume of a pool that is missing is not known to be gone.
+var errNoPool = errors.New("the pool is not there")
 
 // parseReport parses the output of lvs --reportformat json and picks the pool
 // and our volumes in it.

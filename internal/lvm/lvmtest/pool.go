@@ -22,7 +22,11 @@ type Pool struct {
 	// device is open cannot be removed. Nil means that none is.
 	Open func(device string) bool
 
+	// Broken tells whether a volume cannot be activated; nil means that each can.
+	Broken func(name string) bool
+
 	mu      sync.Mutex
+	runs    int
 	volumes map[string]lvm.Volume
 }
 
@@ -86,19 +90,32 @@ func (p *Pool) Remove(_ context.Context, name string) error {
 	return nil
 }
 
-// Activate gives volumes their devices.
-func (p *Pool) Activate(_ context.Context, names ...string) error {
+// Activate gives volumes their devices; like lvm it goes on after one that it
+// cannot activate.
+func (p *Pool) Activate(_ context.Context, names ...string) (err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.runs++
 	for _, name := range names {
 		v, there := p.volumes[name]
-		if !there {
-			return fmt.Errorf("cannot activate volumes: %w", lvm.ErrNotFound)
+		switch {
+		case !there:
+			err = fmt.Errorf("cannot activate volumes: %w", lvm.ErrNotFound)
+		case p.Broken != nil && p.Broken(name):
+			err = fmt.Errorf("cannot activate volumes: %s is broken", name)
+		default:
+			v.Active = true
+			p.volumes[name] = v
 		}
-		v.Active = true
-		p.volumes[name] = v
 	}
-	return nil
+	return err
+}
+
+// Activations returns how often Activate was called.
+func (p *Pool) Activations() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.runs
 }
 
 // Device returns the path that the volume's device would have.
