@@ -24,15 +24,12 @@ func (s *Server) restore(ctx context.Context, portals []netip.AddrPort) error {
 	if err := s.exports.adopt(s.target.Mappings()); err != nil {
 		return err
 	}
-	contents, err := s.volumes.Contents(ctx)
+	wanted := s.exports.wanted()
+	volumes, err := s.activate(ctx, wanted)
 	if err != nil {
 		return err
 	}
-	volumes := map[string]lvm.Volume{}
-	for _, v := range contents.Volumes {
-		volumes[v.Name] = v
-	}
-	for _, m := range s.exports.wanted() {
+	for _, m := range wanted {
 		log := s.log.With("volume_id", m.Backstore, "initiator", m.Initiator, "lun", m.LUN)
 		v, there := volumes[m.Backstore]
 		if !there {
@@ -48,6 +45,40 @@ func (s *Server) restore(ctx context.Context, portals []netip.AddrPort) error {
 		log.InfoContext(ctx, "export restored")
 	}
 	return s.target.Enable()
+}
+
+// activate gives every volume that shall be exported its device, with one run of
+// lvm: nodes wait for their paths for a bounded time, and hundreds of runs would
+// take longer than that. It returns our volumes by name. One that it could not
+// activate is left for establish to try alone.
+func (s *Server) activate(ctx context.Context, wanted []lio.Mapping) (map[string]lvm.Volume, error) {
+	contents, err := s.volumes.Contents(ctx)
+	if err != nil {
+		return nil, err
+	}
+	isWanted := map[string]bool{}
+	for _, m := range wanted {
+		isWanted[m.Backstore] = true
+	}
+	var names []string
+	for _, v := range contents.Volumes {
+		if isWanted[v.Name] && !v.Active {
+			names = append(names, v.Name)
+		}
+	}
+	if len(names) > 0 {
+		if err := s.volumes.Activate(ctx, names...); err != nil {
+			s.logFailure(ctx, s.log, "not all volumes were activated", err)
+		}
+		if contents, err = s.volumes.Contents(ctx); err != nil {
+			return nil, err
+		}
+	}
+	volumes := map[string]lvm.Volume{}
+	for _, v := range contents.Volumes {
+		volumes[v.Name] = v
+	}
+	return volumes, nil
 }
 
 // establish makes the kernel export a volume as m says, whatever of it is missing,

@@ -223,6 +223,39 @@ func TestABrokenVolumeDoesNotKeepTheOthersAway(t *testing.T) {
 	}
 }
 
+func TestARebootActivatesAllVolumesAtOnce(t *testing.T) {
+	const n = 100
+	for name, tt := range map[string]struct {
+		broken           bool // one of them
+		restored, atMost int
+	}{
+		"all well":   {false, n, 1},
+		"one broken": {true, n - 1, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t)
+			s := m.start(t)
+			create(t, s, vol1)
+			export(t, s, vol1, nc1)
+			for range n - 1 {
+				id := string(mallee.NewVolumeID())
+				create(t, s, id)
+				export(t, s, id, nc1)
+			}
+			m.reboot()
+			m.pool.Broken = func(name string) bool { return tt.broken && name == vol1 }
+			before := m.pool.Activations()
+			s = m.start(t)
+			if got := m.pool.Activations() - before; got > tt.atMost {
+				t.Errorf("lvm ran %d times, want at most %d", got, tt.atMost)
+			}
+			if got := len(exports(t, s)); got != tt.restored {
+				t.Errorf("%d exports came back, want %d", got, tt.restored)
+			}
+		})
+	}
+}
+
 func TestOneVolumeThatDoesNotDrainHoldsUpNoOther(t *testing.T) {
 	m := newMachine(t)
 	s := m.start(t)
