@@ -82,7 +82,7 @@ func (s *Server) UnexportVolume(ctx context.Context, r *spv1.UnexportVolumeReque
 	if err != nil {
 		return nil, s.failure(ctx, key.volume, err)
 	}
-	if !s.exports.exported(key.volume) {
+	if len(s.exports.initiators(key.volume)) == 0 {
 		if err := s.target.RemoveBackstore(string(key.volume)); err != nil {
 			return nil, s.failure(ctx, key.volume, err)
 		}

@@ -150,16 +150,18 @@ func (e *exports) remove(key exportKey) (bool, error) {
 	return true, nil
 }
 
-// exported reports whether a volume has exports.
-func (e *exports) exported(id mallee.VolumeID) bool {
+// initiators returns to whom a volume shall be exported, sorted.
+func (e *exports) initiators(id mallee.VolumeID) []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	var all []string
 	for key := range e.luns {
 		if key.volume == id {
-			return true
+			all = append(all, string(key.initiator))
 		}
 	}
-	return false
+	slices.Sort(all)
+	return all
 }
 
 // wanted returns what shall be exported, sorted by volume and initiator.

@@ -223,6 +223,18 @@ func TestABrokenVolumeDoesNotKeepTheOthersAway(t *testing.T) {
 	}
 }
 
+func TestDeleteTellsToWhomAVolumeIsExported(t *testing.T) {
+	m := newMachine(t)
+	s := m.start(t)
+	create(t, s, vol1)
+	export(t, s, vol1, nc2)
+	export(t, s, vol1, nc1)
+	_, err := s.DeleteVolume(t.Context(), &spv1.DeleteVolumeRequest{VolumeId: vol1})
+	if status.Code(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), "exported to "+nc1+", "+nc2) {
+		t.Errorf("error %v, want one that names both initiators", err)
+	}
+}
+
 func TestARebootActivatesAllVolumesAtOnce(t *testing.T) {
 	const n = 100
 	for name, tt := range map[string]struct {

@@ -5,6 +5,7 @@ package sp
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -78,8 +79,10 @@ func (s *Server) DeleteVolume(ctx context.Context, r *spv1.DeleteVolumeRequest) 
 	}
 	defer end()
 
-	if s.exports.exported(id) {
-		return nil, status.Error(codes.FailedPrecondition, "it is exported")
+	// An export that nobody wants any more is told by name, so that it can be
+	// taken back: the volume could not be deleted otherwise.
+	if to := s.exports.initiators(id); len(to) > 0 {
+		return nil, status.Errorf(codes.FailedPrecondition, "it is exported to %s", strings.Join(to, ", "))
 	}
 	// A backstore that a broken off Unexport left would hold the device open.
 	if err := s.target.RemoveBackstore(string(id)); err != nil {
