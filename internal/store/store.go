@@ -125,6 +125,13 @@ func (t Table[T]) All(snap *Snapshot) (map[string]T, error) {
 	return all, nil
 }
 
+// Find reads the record of an id outside of any transaction. There being none is
+// no error.
+func (t Table[T]) Find(ctx context.Context, s *Store, id string) (v T, found bool, err error) {
+	tx := &Tx{ctx: ctx, client: s.client, read: map[string]record{}}
+	return t.Get(tx, id)
+}
+
 // Watch delivers a value at once and whenever records may have changed since
 // the last one was taken; several changes may be told as one. It ends, and the
 // channel is closed, with ctx.

@@ -159,6 +159,45 @@ func TestTransactions(t *testing.T) {
 	})
 }
 
+func TestWhatIsOnlyReadIsOfOneMoment(t *testing.T) {
+	s := open(t, tempDir(t))
+	defer s.Close()
+	put(t, s, "a", 1)
+	put(t, s, "b", 1)
+	var a, b stem
+	tries := 0
+	err := s.Update(t.Context(), func(tx *store.Tx) (err error) {
+		tries++
+		if a, _, err = stems.Get(tx, "a"); err != nil {
+			return err
+		}
+		if tries == 1 { // somebody changes both in between
+			put(t, s, "a", 2)
+			put(t, s, "b", 2)
+		}
+		b, _, err = stems.Get(tx, "b")
+		return err
+	})
+	if err != nil || a != b {
+		t.Errorf("read %v and %v in one transaction, %v", a, b, err)
+	}
+}
+
+func TestFind(t *testing.T) {
+	s := open(t, tempDir(t))
+	defer s.Close()
+	put(t, s, "a", 1)
+	if got, found, err := stems.Find(t.Context(), s, "a"); err != nil || !found || got.Height != 1 {
+		t.Errorf("found %v, %v, %v", got, found, err)
+	}
+	if got, found, err := stems.Find(t.Context(), s, "b"); err != nil || found {
+		t.Errorf("found %v, %v, %v under an id that has no record", got, found, err)
+	}
+	if _, _, err := stems.Find(t.Context(), s, "a/b"); err == nil {
+		t.Error("an id with a slash was looked up")
+	}
+}
+
 func TestUnreadableRecordsAreNamed(t *testing.T) {
 	s := open(t, tempDir(t))
 	defer s.Close()

@@ -38,7 +38,8 @@ type record struct {
 // Update runs f and then writes what f has put and deleted, all or nothing, if
 // nothing that f has read was changed meanwhile. Else it runs f again, which
 // must therefore have no effect but through tx. An error of f is returned as it
-// is, and nothing is written.
+// is, and nothing is written. A transaction that writes nothing has seen its
+// records as of one moment when Update returns nil.
 func (s *Store) Update(ctx context.Context, f func(tx *Tx) error) error {
 	for try := range conflictRetries {
 		tx := &Tx{ctx: ctx, client: s.client, read: map[string]record{}, writes: map[string]*string{}}
@@ -59,7 +60,9 @@ func (s *Store) Update(ctx context.Context, f func(tx *Tx) error) error {
 }
 
 func (tx *Tx) commit() (done bool, err error) {
-	if len(tx.writes) == 0 {
+	// One record is read as of one moment. Several are not, unless they are
+	// compared: what they say together may never have been so.
+	if len(tx.writes) == 0 && len(tx.read) < 2 {
 		return true, nil
 	}
 	if n := max(len(tx.read), len(tx.writes)); n > maxTxOps {
