@@ -13,8 +13,9 @@ func TestWWIDIsReadableAndValid(t *testing.T) {
 		id   mallee.VolumeID
 		want mallee.WWID
 	}{
-		{"vol-1a2b3c4d", "360014056d6c6c650000000001a2b3c4d"},
+		{"vol-1a2b3c4d", "360014056d6c6c65fffffffff1a2b3c4d"},
 		{"vol-0123456789abcdef0", "360014056d6c6c650123456789abcdef0"},
+		{"vol-0000000001a2b3c4d", "360014056d6c6c650000000001a2b3c4d"},
 	} {
 		t.Run(string(tt.id), func(t *testing.T) {
 			if got := WWID(tt.id); got != tt.want || !got.Valid() {

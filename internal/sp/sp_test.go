@@ -235,6 +235,28 @@ func TestDeleteTellsToWhomAVolumeIsExported(t *testing.T) {
 	}
 }
 
+func TestNoTwoVolumesHaveOneIdentity(t *testing.T) {
+	s := newMachine(t).start(t)
+	seen := map[mallee.WWID]string{}
+	for _, id := range []string{vol1, "vol-0000000001a2b3c4d", "vol-fffffffff1a2b3c4d", "vol-ffffffff", "vol-fffffffffffffffff"} {
+		_, err := s.CreateVolume(t.Context(), &spv1.CreateVolumeRequest{VolumeId: id, SizeBytes: mallee.GiB})
+		if status.Code(err) == codes.InvalidArgument {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		wwid := sp.WWID(mallee.VolumeID(id))
+		if other, twice := seen[wwid]; twice {
+			t.Errorf("%s and %s are both %s", other, id, wwid)
+		}
+		seen[wwid] = id
+	}
+	if len(seen) != 3 {
+		t.Errorf("%d volumes, want 3: %v", len(seen), seen)
+	}
+}
+
 func TestARebootActivatesAllVolumesAtOnce(t *testing.T) {
 	const n = 100
 	for name, tt := range map[string]struct {

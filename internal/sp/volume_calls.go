@@ -35,6 +35,9 @@ func (s *Server) CreateVolume(ctx context.Context, r *spv1.CreateVolumeRequest) 
 	if !id.Valid() {
 		return nil, invalidID(id)
 	}
+	if ambiguous(id) {
+		return nil, status.Errorf(codes.InvalidArgument, "ids that begin with vol-%s would look like shorter ones on the SAN: take another", filler)
+	}
 	if size == 0 || size%mallee.GiB != 0 {
 		return nil, status.Errorf(codes.InvalidArgument, "a size of %d bytes is no positive multiple of 1 GiB", size)
 	}
