@@ -6,9 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"net"
 	"os"
@@ -28,28 +26,21 @@ const adminFile = "admin.env"
 
 // secret returns the secret of an access key, as auth.Verifier wants it.
 func (c *Controller) secret(ctx context.Context, accessKey string) (string, error) {
-	var r keyRecord
-	err := c.store.Update(ctx, func(tx *store.Tx) error {
-		var found bool
-		var err error
-		if strings.Contains(accessKey, "/") || accessKey == "" {
-			return refuse("use access key", mallee.NotFound, accessKey, "there is no such key")
+	if accessKey != "" && !strings.Contains(accessKey, "/") {
+		r, found, err := keys.Find(ctx, c.store, accessKey)
+		if err != nil || found {
+			return r.Secret, err
 		}
-		if r, found, err = keys.Get(tx, accessKey); err == nil && !found {
-			err = refuse("use access key", mallee.NotFound, accessKey, "there is no such key")
-		}
-		return err
-	})
-	return r.Secret, err
+	}
+	return "", refuse("use access key", mallee.NotFound, accessKey, "there is no such key")
 }
 
 // ensureAdmin makes the admin's access key, unless there is one, and writes it
-// to admin.env in stateDir, unless that file is there.
+// to admin.env in stateDir, unless that file says just so. The records come
+// first: a file from before a restore, or from before the address was changed,
+// would have the admin try keys and endpoints that are none.
 func (c *Controller) ensureAdmin(ctx context.Context, stateDir, endpoint string) error {
 	path := filepath.Join(stateDir, adminFile)
-	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
 	accessKey, secret, err := c.adminKey(ctx)
 	if err != nil {
 		return fmt.Errorf("cannot make the admin's access key: %w", err)
@@ -64,6 +55,9 @@ func (c *Controller) ensureAdmin(ctx context.Context, stateDir, endpoint string)
 		{"EUCA_PROPERTIES_URL", endpoint + "/services/Properties"},
 	} {
 		fmt.Fprintf(&text, "export %s=%s\n", v[0], quote(v[1]))
+	}
+	if have, err := os.ReadFile(path); err == nil && string(have) == text.String() {
+		return nil
 	}
 	if err := renameio.WriteFile(path, []byte(text.String()), 0o600); err != nil {
 		return fmt.Errorf("cannot write the admin's access key: %w", err)

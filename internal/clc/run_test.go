@@ -127,14 +127,29 @@ func TestRun(t *testing.T) {
 	}
 	stop()
 
-	key := env["AWS_ACCESS_KEY_ID"]
-	if err := os.Remove(filepath.Join(dir, "admin.env")); err != nil {
-		t.Fatal(err)
+	// The listener has another port each time, so that the endpoint differs.
+	for name, change := range map[string]func(path string) error{
+		"the file is gone":         os.Remove,
+		"the endpoint has changed": func(string) error { return nil },
+		"the file has an old key": func(path string) error {
+			return os.WriteFile(path, []byte("export AWS_ACCESS_KEY_ID=AKMLOLD\n"), 0o600)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := change(filepath.Join(dir, "admin.env")); err != nil {
+				t.Fatal(err)
+			}
+			before := env
+			env, stop = start(t, dir)
+			defer stop()
+			if env["AWS_ACCESS_KEY_ID"] != before["AWS_ACCESS_KEY_ID"] || env["AWS_SECRET_ACCESS_KEY"] != before["AWS_SECRET_ACCESS_KEY"] {
+				t.Errorf("after a restart the access key is %s and was %s", env["AWS_ACCESS_KEY_ID"], before["AWS_ACCESS_KEY_ID"])
+			}
+			if body := get(t, env, "/healthz"); body != "ok\n" {
+				t.Errorf("at the endpoint of admin.env /healthz says %q", body)
+			}
+		})
 	}
-	if env, stop = start(t, dir); env["AWS_ACCESS_KEY_ID"] != key {
-		t.Errorf("after a restart the access key is %s and was %s", env["AWS_ACCESS_KEY_ID"], key)
-	}
-	stop()
 }
 
 func get(t *testing.T, env map[string]string, path string) string {
