@@ -7,6 +7,10 @@ import "time"
 // GiB is the unit in which volumes are sized.
 const GiB = 1 << 30
 
+// MaxSizeGiB is the largest volume that can be asked for: 16 TiB, as EC2's
+// general types have it.
+const MaxSizeGiB = 16 << 10
+
 // VolumeState is where a volume is in its life, in EC2's words.
 type VolumeState string
 

@@ -82,6 +82,7 @@ func TestRefusals(t *testing.T) {
 		"delete an unknown volume":         {remove(noVolume), mallee.NotFound, []string{string(noVolume)}},
 		"create in an unknown partition":   {create("NOWHERE", 1), mallee.NotFound, []string{"NOWHERE"}},
 		"create of no size":                {create(partition, 0), mallee.Invalid, []string{"0 GiB"}},
+		"create beyond the limit":          {create(partition, 16385), mallee.Invalid, []string{"16385 GiB", "1 to 16384"}},
 		"create beyond the pool":           {create(partition, 51), mallee.Exhausted, []string{"51 GiB", "50 GiB"}},
 	} {
 		t.Run(name, func(t *testing.T) { wantError(t, r.call(), r.kind, r.tells...) })

@@ -15,15 +15,12 @@ import (
 	"github.com/mallee-io/mallee/internal/telemetry"
 )
 
-// maxSizeGiB is the largest volume that can be asked for: 64 TiB, as EC2's.
-const maxSizeGiB = 64 << 10
-
 // CreateVolume records the wish for a volume and returns it in the state
 // creating. A client token that was used before returns what it made then.
 func (c *Controller) CreateVolume(ctx context.Context, spec mallee.VolumeSpec) (mallee.Volume, error) {
 	const op = "create a volume in"
-	if spec.SizeGiB < 1 || spec.SizeGiB > maxSizeGiB {
-		return mallee.Volume{}, refuse(op, mallee.Invalid, spec.Partition, "size %d GiB is not within 1 to %d", spec.SizeGiB, maxSizeGiB)
+	if spec.SizeGiB < 1 || spec.SizeGiB > mallee.MaxSizeGiB {
+		return mallee.Volume{}, refuse(op, mallee.Invalid, spec.Partition, "size %d GiB is not within 1 to %d", spec.SizeGiB, mallee.MaxSizeGiB)
 	}
 	if !mallee.ValidPartition(spec.Partition) {
 		return mallee.Volume{}, refuse(op, mallee.NotFound, spec.Partition, "there is no such partition")

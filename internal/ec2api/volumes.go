@@ -15,10 +15,6 @@ import (
 // how fast its volumes are, and "standard" is EC2's word that promises nothing.
 const volumeType = "standard"
 
-// maxSizeGiB is the largest volume that EC2's general types have. The cloud
-// controller may allow less.
-const maxSizeGiB = 16384
-
 type createVolumeIn struct {
 	common
 	AvailabilityZone string `query:"AvailabilityZone,required"`
@@ -31,8 +27,8 @@ func (in createVolumeIn) check() error {
 	switch {
 	case in.Size < 1:
 		return query.Faultf("InvalidParameterValue", "Volume of %dGiB is too small; minimum is 1GiB.", in.Size)
-	case in.Size > maxSizeGiB:
-		return query.Faultf("InvalidParameterValue", "Volume of %dGiB is too large; maximum is %dGiB.", in.Size, maxSizeGiB)
+	case in.Size > mallee.MaxSizeGiB:
+		return query.Faultf("InvalidParameterValue", "Volume of %dGiB is too large; maximum is %dGiB.", in.Size, mallee.MaxSizeGiB)
 	case !slices.Contains([]string{"", volumeType, "gp2", "gp3"}, in.VolumeType):
 		return query.Faultf("UnknownVolumeType", "The volume type '%s' is not supported: use standard, gp2 or gp3.", in.VolumeType)
 	case len(in.ClientToken) > 64:
