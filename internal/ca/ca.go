@@ -101,13 +101,41 @@ func create(dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(made, keyFile), encodePEM("PRIVATE KEY", key), 0o600); err != nil {
+	// All of it is on the disk before anybody gets a certificate: with a key that
+	// a power failure has emptied every part would have to be visited.
+	if err := writeSynced(filepath.Join(made, keyFile), encodePEM("PRIVATE KEY", key)); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(made, CertFile), encodePEM("CERTIFICATE", cert), 0o600); err != nil {
+	if err := writeSynced(filepath.Join(made, CertFile), encodePEM("CERTIFICATE", cert)); err != nil {
 		return err
 	}
-	return os.Rename(made, dir)
+	if err := syncDir(made); err != nil {
+		return err
+	}
+	if err := os.Rename(made, dir); err != nil {
+		return err
+	}
+	return errors.Join(syncDir(filepath.Dir(dir)), syncDir(filepath.Dir(filepath.Dir(dir))))
+}
+
+// writeSynced writes a new file that its owner alone may read, through to the disk.
+func writeSynced(path string, text []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// syncDir brings the names in a directory to the disk (fsync(2): those of a file
+// are not with it).
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // newRoot returns a self-signed certificate and its key, both DER.
