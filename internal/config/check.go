@@ -66,7 +66,7 @@ func (c SC) Check() error {
 func (c NC) Check() error {
 	return errors.Join(
 		partition("nc.partition", c.Partition), dialed("nc.clc", c.CLC),
-		directory("nc.certs", c.Certs), directory("nc.state_dir", c.StateDir), listen("nc.metrics_listen", c.MetricsListen),
+		directory("nc.certs", c.Certs), listen("nc.metrics_listen", c.MetricsListen),
 	)
 }
 

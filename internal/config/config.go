@@ -57,7 +57,6 @@ type NC struct {
 	Partition     string   `toml:"partition"`      // required
 	CLC           []string `toml:"clc"`            // "host:port" of each cloud controller's agent_listen; required
 	Certs         string   `toml:"certs"`          // directory of the certificate bundle; "/etc/mallee/nc"
-	StateDir      string   `toml:"state_dir"`      // "/var/lib/mallee/nc"
 	MetricsListen string   `toml:"metrics_listen"` // "127.0.0.1:9776"
 }
 
@@ -82,7 +81,7 @@ func defaults() *Config {
 		Log: Log{Level: "info", Format: "json"},
 		CLC: CLC{StateDir: "/var/lib/mallee/clc", Listen: ":8773", AgentListen: ":8774", Names: []string{"localhost"}},
 		SC:  SC{Certs: "/etc/mallee/sc", MetricsListen: "127.0.0.1:9774"},
-		NC:  NC{Certs: "/etc/mallee/nc", StateDir: "/var/lib/mallee/nc", MetricsListen: "127.0.0.1:9776"},
+		NC:  NC{Certs: "/etc/mallee/nc", MetricsListen: "127.0.0.1:9776"},
 		SP:  SP{Pool: "mallee-pool", Certs: "/etc/mallee/sp", StateDir: "/var/lib/mallee/sp", MetricsListen: "127.0.0.1:9775"},
 	}
 }

@@ -22,7 +22,7 @@ func TestDefaultsFillWhatIsNotGiven(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := NC{Partition: "PARTI00", CLC: []string{"clc:8774"}, Certs: "/etc/mallee/nc", StateDir: "/var/lib/mallee/nc", MetricsListen: "127.0.0.1:9776"}
+	want := NC{Partition: "PARTI00", CLC: []string{"clc:8774"}, Certs: "/etc/mallee/nc", MetricsListen: "127.0.0.1:9776"}
 	if diff := cmp.Diff(want, c.NC); diff != "" {
 		t.Error(diff)
 	}
@@ -49,6 +49,7 @@ func TestGoodFiles(t *testing.T) {
 func TestErrorsNameKeyAndValue(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"misspelt key":        {"[clc]\nlisten_on=':1'\n", "unknown key clc.listen_on"},
+		"state of a node":     {"[nc]\npartition='a'\nclc=['a:1']\nstate_dir='/x'\n", "unknown key nc.state_dir"},
 		"unknown section":     {"[dlc]\nx=1\n", "unknown key dlc"},
 		"level":               {"[log]\nlevel='loud'\n", `log.level: log level "loud"`},
 		"no partition":        {"[sc]\nclc=['a:1']\n", "sc.partition is required"},
