@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -48,6 +49,11 @@ func newCLCIssueCommand(o *options) *cobra.Command {
 			"Run it on the cloud controller's machine and take the directory to the part's.",
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
+			// The controller issues its own at each start. Another would let its
+			// holder pass for the controller.
+			if rpc.Role(role) == rpc.CLC {
+				return errors.New("cannot issue a certificate: role clc needs none, the cloud controller makes its own")
+			}
 			c, err := config.Load(o.configPath)
 			if err != nil {
 				return err

@@ -280,3 +280,15 @@ func TestClusterServesAVolume(t *testing.T) {
 	})
 	cancel()
 }
+
+func TestNobodyIsIssuedTheControllersCertificate(t *testing.T) {
+	m := newMachine(t)
+	out := filepath.Join(m.dir, "clc2")
+	err := m.malleed(t.Context(), "clc", "issue", "--role", "clc", "--name", "clc2", "--out", out)
+	if err == nil || !strings.Contains(err.Error(), "role clc") {
+		t.Errorf("the answer is %v", err)
+	}
+	if _, err := os.Stat(out); err == nil {
+		t.Error("a bundle was written")
+	}
+}
