@@ -16,12 +16,3 @@ type Node struct {
 	// since the cloud controller was started after it.
 	Seen time.Time
 }
-
-// Partition is EC2's availability zone: one SAN and the nodes that reach it.
-type Partition struct {
-	Name string
-	// Live is true while a storage controller of the partition is connected.
-	Live      bool
-	PoolBytes uint64 // capacity of the SAN's pool; 0 while no storage controller has told
-	FreeBytes uint64
-}

@@ -72,9 +72,9 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	emit(ch, m.paths, byPathState)
 
 	for name := range v.partitions {
-		p := m.c.presence.partition(name)
-		ch <- prometheus.MustNewConstMetric(m.pool, prometheus.GaugeValue, float64(p.PoolBytes), name)
-		ch <- prometheus.MustNewConstMetric(m.unused, prometheus.GaugeValue, float64(p.FreeBytes), name)
+		size, free := m.c.presence.pool(name)
+		ch <- prometheus.MustNewConstMetric(m.pool, prometheus.GaugeValue, float64(size), name)
+		ch <- prometheus.MustNewConstMetric(m.unused, prometheus.GaugeValue, float64(free), name)
 	}
 }
 

@@ -119,12 +119,13 @@ func (p *presence) node(name string) (live bool, since time.Time) {
 	return false, time.Time{}
 }
 
-func (p *presence) partition(name string) mallee.Partition {
+// pool returns the capacity of a partition's pool and the free room in it, in
+// bytes; 0 while no storage controller has told.
+func (p *presence) pool(partition string) (size, free uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r := mallee.Partition{Name: name}
-	if s, ok := p.partitions[name]; ok {
-		r.Live, r.PoolBytes, r.FreeBytes = s.open, s.size, s.free
+	if s, ok := p.partitions[partition]; ok {
+		return s.size, s.free
 	}
-	return r
+	return 0, 0
 }

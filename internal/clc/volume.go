@@ -54,7 +54,7 @@ func (c *Controller) CreateVolume(ctx context.Context, spec mallee.VolumeSpec) (
 			Partition: spec.Partition, SizeGiB: spec.SizeGiB, State: mallee.VolumeCreating,
 			Created: time.Now().UTC(), Token: spec.ClientToken, RequestID: telemetry.RequestID(ctx),
 		}
-		if pool := c.presence.partition(spec.Partition).PoolBytes; pool > 0 && r.bytes() > pool {
+		if pool, _ := c.presence.pool(spec.Partition); pool > 0 && r.bytes() > pool {
 			return refuse(op, mallee.Exhausted, spec.Partition, "%d GiB is more than its whole pool of %d GiB", spec.SizeGiB, pool/mallee.GiB)
 		}
 		id = mallee.NewVolumeID()
