@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"syscall"
 )
 
 // Backstore is a block device and the identity that it has on the SAN.
@@ -29,7 +30,8 @@ const serialPrefix = "T10 VPD Unit Serial Number: "
 // compared and left alone: one of another identity or device is an error, since
 // to change it would swap the disk under its initiators.
 //
-// Discards are passed on to the device, so that a thin volume shrinks again. The
+// Discards are passed on to a device that takes them, so that a thin volume
+// shrinks again. The
 // write cache is told as the device has it: for a block device the kernel asks
 // the device itself and refuses to be told otherwise.
 func (t *Target) AddBackstore(b Backstore) error {
@@ -66,9 +68,12 @@ func (t *Target) AddBackstore(b Backstore) error {
 }
 
 // passDiscards can be set only once the device is open: the kernel asks whether
-// it can discard.
+// it can discard. If it cannot, as in a pool with discards=ignore, initiators are
+// told so, and that is all (drivers/target/target_core_configfs.c,
+// emulate_tpu_store).
 func (t *Target) passDiscards(name string) error {
-	if err := t.set(path.Join(hba, name, "attrib/emulate_tpu"), "1"); err != nil {
+	err := t.set(path.Join(hba, name, "attrib/emulate_tpu"), "1")
+	if err != nil && !errors.Is(err, syscall.ENOSYS) && !errors.Is(err, syscall.EINVAL) {
 		return fmt.Errorf("cannot make backstore %s pass on discards: %w", name, err)
 	}
 	return nil

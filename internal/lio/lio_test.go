@@ -94,6 +94,15 @@ func TestMapShowsTheBackstoreWithItsIdentity(t *testing.T) {
 	})
 }
 
+func TestADeviceWithoutDiscardsIsExportedAllTheSame(t *testing.T) {
+	target, fs := prepared(t)
+	fs.Discards = func(string) bool { return false }
+	for range 2 {
+		must(t, target.AddBackstore(disk))
+	}
+	wantAttributes(t, fs, map[string]string{"core/iblock_7000/vol-1a2b3c4d/attrib/emulate_tpu": "0"})
+}
+
 func TestAnOpenBackstoreIsNeverSwapped(t *testing.T) {
 	target, _ := prepared(t)
 	must(t, target.AddBackstore(disk))

@@ -18,6 +18,9 @@ import (
 type ConfigFS struct {
 	// Device reports whether a block device is there; nil means that each is.
 	Device func(name string) bool
+	// Discards reports whether a block device takes discards; nil means that each
+	// does.
+	Discards func(name string) bool
 	// Drain is called while a LUN of the TPG is unlinked, and blocks as the kernel
 	// does while commands are in flight; nil means that there are none. Meanwhile
 	// whoever looks into the LUN's directory blocks too.
@@ -207,6 +210,8 @@ func (c *ConfigFS) Write(name, value string) error {
 		value = "T10 VPD Unit Serial Number: " + value
 	case base == "emulate_tpu" && c.attributes[path.Join(path.Dir(dir), "enable")] != "1":
 		return failed("write", name, syscall.EINVAL)
+	case base == "emulate_tpu" && c.Discards != nil && !c.Discards(c.attributes[path.Join(path.Dir(dir), "control")]):
+		return failed("write", name, syscall.ENOSYS)
 	}
 	c.attributes[name] = value
 	return nil
