@@ -30,6 +30,9 @@ import (
 // have yet. Storage controllers fail over to the others meanwhile.
 const bindInterval = 2 * time.Second
 
+// stopTimeout bounds the wait for calls at work when the process shall end.
+const stopTimeout = 10 * time.Second
+
 func newSPCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "sp",
@@ -79,7 +82,7 @@ func runSP(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	}
 	g.Go(func() error {
 		<-ctx.Done()
-		stopAdmin(server)
+		stopAdmin(server, stopTimeout)
 		return ctx.Err()
 	})
 	return g.Wait()
@@ -113,10 +116,20 @@ func serveAdmin(ctx context.Context, server *grpc.Server, addr netip.AddrPort, l
 	}
 }
 
-// stopAdmin lets the calls at work end, within a bound: one that waits for the
-// commands in flight of a dead initiator would wait long. It is asked again.
-func stopAdmin(server *grpc.Server) {
-	timer := time.AfterFunc(10*time.Second, server.Stop)
+// stopAdmin lets the calls at work end, for as long as timeout: one that waits for
+// the commands in flight of a dead initiator would wait long. It is asked again.
+// GracefulStop itself would go on waiting for such a call even after Stop.
+func stopAdmin(server *grpc.Server, timeout time.Duration) {
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		server.GracefulStop()
+	}()
+	timer := time.NewTimer(timeout)
 	defer timer.Stop()
-	server.GracefulStop()
+	select {
+	case <-stopped:
+	case <-timer.C:
+		server.Stop()
+	}
 }
