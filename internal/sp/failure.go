@@ -17,15 +17,15 @@ import (
 
 // failure logs why a call failed and returns the status for its caller.
 func (s *Server) failure(ctx context.Context, id mallee.VolumeID, err error) error {
-	// The caller is told from its context's end, whatever broke because of it.
-	if ctx.Err() != nil {
-		return status.FromContextError(ctx.Err()).Err()
-	}
 	log := s.log
 	if id != "" {
 		log = log.With("volume_id", id)
 	}
 	s.logFailure(ctx, log, "call failed", err)
+	// The caller is told of its context's end, whatever broke because of it.
+	if ctx.Err() != nil {
+		return status.FromContextError(ctx.Err()).Err()
+	}
 	switch {
 	case errors.Is(err, lvm.ErrNoRoom):
 		return status.Error(codes.ResourceExhausted, err.Error())

@@ -4,6 +4,7 @@ package sp_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -395,6 +396,22 @@ func TestEachChangeIsLoggedOnce(t *testing.T) {
 	want := []string{"volume created " + vol1 + " ", "volume exported " + vol1 + " " + nc1, "volume unexported " + vol1 + " " + nc1}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestAFailureIsLoggedAlsoWhenItsCallerIsGone(t *testing.T) {
+	m := newMachine(t)
+	s := m.start(t)
+	create(t, s, vol1)
+	m.log.Reset()
+	ctx, cancel := context.WithCancel(t.Context())
+	m.kernel.Device = func(string) bool { cancel(); return false }
+	_, err := s.ExportVolume(ctx, &spv1.ExportVolumeRequest{VolumeId: vol1, Initiator: nc1})
+	if status.Code(err) != codes.Canceled {
+		t.Errorf("error %v, want Canceled", err)
+	}
+	if log := m.log.String(); !strings.Contains(log, vol1) || !strings.Contains(log, "cannot add backstore") {
+		t.Errorf("the log does not tell what failed: %s", log)
 	}
 }
 
