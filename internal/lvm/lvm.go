@@ -77,7 +77,10 @@ type Volume struct {
 type Contents struct {
 	SizeBytes uint64
 	FreeBytes uint64
-	Volumes   []Volume // ours, sorted by name
+	// MetadataUsed is the share, from 0 to 1, that is used of the pool's room for
+	// metadata; 0 while the pool is inactive.
+	MetadataUsed float64
+	Volumes      []Volume // ours, sorted by name
 }
 
 // Device returns the path of the device of the volume called name, there while

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -50,7 +51,11 @@ func TestContentsListsOursOnly(t *testing.T) {
 	// The captured group has an admin's thin volume in the same pool, and a linear volume.
 	for name, active := range map[string]bool{"lvs_active.json": true, "lvs_inactive.json": false} {
 		t.Run(name, func(t *testing.T) {
-			p, _ := lvmSaying(t, captured(t, name), "", "0")
+			output := captured(t, name)
+			if active {
+				output = strings.Replace(output, `"data_percent":"15.53"`, `"data_percent":"15.53", "metadata_percent":"12.50"`, 1)
+			}
+			p, _ := lvmSaying(t, output, "", "0")
 			got, err := p.Contents(t.Context())
 			if err != nil {
 				t.Fatal(err)
@@ -61,6 +66,7 @@ func TestContentsListsOursOnly(t *testing.T) {
 			}}
 			if active { // An inactive pool does not tell how full it is.
 				want.FreeBytes = 1711234509 // 15.53 % used
+				want.MetadataUsed = 0.125
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)
@@ -189,8 +195,14 @@ func FuzzParseReport(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, out []byte) {
 		r, err := parseReport(out, "pool")
-		if err == nil && r.contents.FreeBytes > r.contents.SizeBytes {
+		if err != nil {
+			return
+		}
+		if r.contents.FreeBytes > r.contents.SizeBytes {
 			t.Errorf("%d bytes free of %d", r.contents.FreeBytes, r.contents.SizeBytes)
+		}
+		if used := r.contents.MetadataUsed; !(used >= 0 && used <= 1) {
+			t.Errorf("%v of the metadata used", used)
 		}
 	})
 }

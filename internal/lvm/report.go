@@ -15,7 +15,7 @@ import (
 )
 
 // reportFields are the columns asked of lvs; logicalVolume holds one row of them.
-const reportFields = "lv_name,lv_size,lv_active,pool_lv,lv_tags,data_percent,lv_when_full,zero,segtype"
+const reportFields = "lv_name,lv_size,lv_active,pool_lv,lv_tags,data_percent,metadata_percent,lv_when_full,zero,segtype"
 
 // logicalVolume is a row of lvs. lvm writes every value as a string.
 type logicalVolume struct {
@@ -25,6 +25,7 @@ type logicalVolume struct {
 	Pool     string `json:"pool_lv"`
 	Tags     string `json:"lv_tags"`
 	Data     string `json:"data_percent"`
+	Metadata string `json:"metadata_percent"`
 	WhenFull string `json:"lv_when_full"`
 	Zero     string `json:"zero"`
 	Segment  string `json:"segtype"`
@@ -64,6 +65,9 @@ func parseReport(out []byte, pool string) (report, error) {
 				if err != nil {
 					return report{}, err
 				}
+				if r.contents.MetadataUsed, err = share(lv.Metadata); err != nil {
+					return report{}, err
+				}
 				r.contents.SizeBytes, r.contents.FreeBytes = lv.Size, free
 				r.active = lv.Active == "active"
 				r.zero = lv.Zero == "zero"
@@ -87,11 +91,21 @@ func (lv logicalVolume) free() (uint64, error) {
 	if lv.Data == "" {
 		return 0, nil
 	}
-	percent, err := strconv.ParseFloat(lv.Data, 64)
-	if err != nil || !(percent >= 0 && percent <= 100) {
-		return 0, fmt.Errorf("the output of lvs: %q is no percentage", lv.Data)
+	used, err := share(lv.Data)
+	return lv.Size - min(lv.Size, uint64(float64(lv.Size)*used)), err
+}
+
+// share parses a percentage, "15.53" for example, into a share of 1. What lvm
+// does not know, of an inactive pool, it leaves empty; that is 0.
+func share(percentage string) (float64, error) {
+	if percentage == "" {
+		return 0, nil
 	}
-	return lv.Size - min(lv.Size, uint64(float64(lv.Size)*percent/100)), nil
+	percent, err := strconv.ParseFloat(percentage, 64)
+	if err != nil || !(percent >= 0 && percent <= 100) {
+		return 0, fmt.Errorf("the output of lvs: %q is no percentage", percentage)
+	}
+	return percent / 100, nil
 }
 
 // verdicts maps lvm's words to what is wrong. lvm exits with 5 for all of them;

@@ -29,7 +29,7 @@ func (s *Server) ExportVolume(ctx context.Context, r *spv1.ExportVolumeRequest) 
 	}
 	defer end()
 
-	contents, err := s.volumes.Contents(ctx)
+	contents, err := s.contents(ctx)
 	if err != nil {
 		return nil, s.failure(ctx, key.volume, err)
 	}

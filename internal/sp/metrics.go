@@ -17,6 +17,7 @@ const scrapeTimeout = 5 * time.Second
 var (
 	poolSize    = prometheus.NewDesc("mallee_sp_pool_size_bytes", "Size of the pool.", nil, nil)
 	poolFree    = prometheus.NewDesc("mallee_sp_pool_free_bytes", "Room in the pool that no volume has written to.", nil, nil)
+	metadata    = prometheus.NewDesc("mallee_sp_pool_metadata_used_ratio", "Share of the pool's room for metadata that is used.", nil, nil)
 	volumeCount = prometheus.NewDesc("mallee_sp_volumes", "Number of volumes.", nil, nil)
 	exportCount = prometheus.NewDesc("mallee_sp_exports", "Number of exports.", nil, nil)
 )
@@ -25,7 +26,7 @@ var (
 type collector struct{ s *Server }
 
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{poolSize, poolFree, volumeCount, exportCount} {
+	for _, d := range []*prometheus.Desc{poolSize, poolFree, metadata, volumeCount, exportCount} {
 		ch <- d
 	}
 }
@@ -34,7 +35,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
 	ch <- prometheus.MustNewConstMetric(exportCount, prometheus.GaugeValue, float64(len(c.s.exports.established())))
-	contents, err := c.s.volumes.Contents(ctx)
+	contents, err := c.s.contents(ctx)
 	if err != nil {
 		c.s.logFailure(ctx, c.s.log, "pool cannot be measured", err)
 		ch <- prometheus.NewInvalidMetric(poolSize, err)
@@ -42,6 +43,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	ch <- prometheus.MustNewConstMetric(poolSize, prometheus.GaugeValue, float64(contents.SizeBytes))
 	ch <- prometheus.MustNewConstMetric(poolFree, prometheus.GaugeValue, float64(contents.FreeBytes))
+	ch <- prometheus.MustNewConstMetric(metadata, prometheus.GaugeValue, contents.MetadataUsed)
 	ch <- prometheus.MustNewConstMetric(volumeCount, prometheus.GaugeValue, float64(len(contents.Volumes)))
 }
 

@@ -52,7 +52,7 @@ func (s *Server) restore(ctx context.Context, portals []netip.AddrPort) error {
 // take longer than that. It returns our volumes by name. One that it could not
 // activate is left for establish to try alone.
 func (s *Server) activate(ctx context.Context, wanted []lio.Mapping) (map[string]lvm.Volume, error) {
-	contents, err := s.volumes.Contents(ctx)
+	contents, err := s.contents(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func (s *Server) activate(ctx context.Context, wanted []lio.Mapping) (map[string
 		if err := s.volumes.Activate(ctx, names...); err != nil {
 			s.logFailure(ctx, s.log, "not all volumes were activated", err)
 		}
-		if contents, err = s.volumes.Contents(ctx); err != nil {
+		if contents, err = s.contents(ctx); err != nil {
 			return nil, err
 		}
 	}

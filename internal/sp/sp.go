@@ -78,7 +78,9 @@ type Server struct {
 	target  *lio.Target
 	exports *exports
 	turns   turns
-	calls   *prometheus.CounterVec
+	// fullness is of the pool.
+	fullness fullness
+	calls    *prometheus.CounterVec
 }
 
 // New makes the pool and the target if they are missing, brings back the exports

@@ -415,9 +415,46 @@ func TestAFailureIsLoggedAlsoWhenItsCallerIsGone(t *testing.T) {
 	}
 }
 
+func TestAFillingPoolIsToldOnce(t *testing.T) {
+	m := newMachine(t)
+	s := m.start(t)
+	m.log.Reset()
+	var data, metadata float64
+	m.pool.Used = func() (float64, float64) { return data, metadata }
+	for _, step := range []struct {
+		name           string
+		data, metadata float64
+		want           []string // rooms warned of
+	}{
+		{"half full", 0.5, 0.5, nil},
+		{"data above 80 %", 0.81, 0.8, []string{"data"}},
+		{"still", 0.82, 0.8, nil},
+		{"metadata too", 0.82, 0.9, []string{"metadata"}},
+		{"extended", 0.4, 0.4, nil},
+		{"data again", 0.9, 0.4, []string{"data"}},
+	} {
+		data, metadata = step.data, step.metadata
+		if _, err := s.Info(t.Context(), &spv1.InfoRequest{}); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for d := json.NewDecoder(&m.log); d.More(); {
+			var line struct{ Level, Room string }
+			if err := d.Decode(&line); err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, line.Room)
+		}
+		if diff := cmp.Diff(step.want, got); diff != "" {
+			t.Errorf("%s: %s", step.name, diff)
+		}
+	}
+}
+
 func TestMetricsTellThePoolAndTheCalls(t *testing.T) {
 	m := newMachine(t)
 	o := m.options()
+	m.pool.Used = func() (data, metadata float64) { return 0, 0.25 }
 	registry := prometheus.NewRegistry()
 	o.Registry = registry
 	s, err := sp.New(t.Context(), o)
@@ -437,6 +474,7 @@ func TestMetricsTellThePoolAndTheCalls(t *testing.T) {
 		`mallee_sp_calls_total{code="OK",method="ExportVolume"} 1`,
 		`mallee_sp_exports 1`,
 		`mallee_sp_pool_free_bytes 1.073741824e+11`,
+		`mallee_sp_pool_metadata_used_ratio 0.25`,
 		`mallee_sp_pool_size_bytes 1.073741824e+11`,
 		`mallee_sp_volumes 1`,
 	} {

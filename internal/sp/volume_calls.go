@@ -18,7 +18,7 @@ import (
 // Info implements the admin interface.
 func (s *Server) Info(ctx context.Context, _ *spv1.InfoRequest) (_ *spv1.InfoResponse, err error) {
 	defer s.count("Info", &err)
-	contents, err := s.volumes.Contents(ctx)
+	contents, err := s.contents(ctx)
 	if err != nil {
 		return nil, s.failure(ctx, "", err)
 	}
@@ -47,7 +47,7 @@ func (s *Server) CreateVolume(ctx context.Context, r *spv1.CreateVolumeRequest) 
 	}
 	defer end()
 
-	contents, err := s.volumes.Contents(ctx)
+	contents, err := s.contents(ctx)
 	if err != nil {
 		return nil, s.failure(ctx, id, err)
 	}
@@ -104,7 +104,7 @@ func (s *Server) DeleteVolume(ctx context.Context, r *spv1.DeleteVolumeRequest) 
 // ListVolumes implements the admin interface.
 func (s *Server) ListVolumes(ctx context.Context, _ *spv1.ListVolumesRequest) (_ *spv1.ListVolumesResponse, err error) {
 	defer s.count("ListVolumes", &err)
-	contents, err := s.volumes.Contents(ctx)
+	contents, err := s.contents(ctx)
 	if err != nil {
 		return nil, s.failure(ctx, "", err)
 	}

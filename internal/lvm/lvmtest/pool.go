@@ -25,6 +25,10 @@ type Pool struct {
 	// Broken tells whether a volume cannot be activated; nil means that each can.
 	Broken func(name string) bool
 
+	// Used returns which shares of the room for data and for metadata are used; nil
+	// means none.
+	Used func() (data, metadata float64)
+
 	mu      sync.Mutex
 	runs    int
 	volumes map[string]lvm.Volume
@@ -55,14 +59,20 @@ func (p *Pool) Active(device string) bool {
 // Ensure does nothing: the pool is there.
 func (p *Pool) Ensure(context.Context) error { return nil }
 
-// Contents returns the volumes, in a pool in which nothing was written.
+// Contents returns the volumes, and Used.
 func (p *Pool) Contents(context.Context) (lvm.Contents, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	volumes := slices.SortedFunc(maps.Values(p.volumes), func(a, b lvm.Volume) int {
 		return strings.Compare(a.Name, b.Name)
 	})
-	return lvm.Contents{SizeBytes: p.size, FreeBytes: p.size, Volumes: volumes}, nil
+	c := lvm.Contents{SizeBytes: p.size, FreeBytes: p.size, Volumes: volumes}
+	if p.Used != nil {
+		data, metadata := p.Used()
+		c.FreeBytes -= uint64(data * float64(p.size))
+		c.MetadataUsed = metadata
+	}
+	return c, nil
 }
 
 // Create makes an active volume.
