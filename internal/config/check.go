@@ -20,9 +20,13 @@ import (
 const SPAdminPort = 8775
 
 var (
-	nameForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$`)
-	// lvm(8), "Valid names": a leading hyphen would read as an option.
-	lvmForm = regexp.MustCompile(`^[A-Za-z0-9_+.][A-Za-z0-9_+.-]{0,126}$`)
+	hostForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$`)
+	// The name of a storage processor ends that of its target, and iSCSI names are
+	// lower-case (RFC 7143 §4.2.7.2).
+	spForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$`)
+	// The rule of lvm.ValidName, which stays with those who use LVM; a test holds
+	// the two together.
+	lvmForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}$`)
 )
 
 // Check reports the first value that breaks a rule, with its key and the rule.
@@ -47,7 +51,7 @@ func (c CLC) Check() error {
 		errs = append(errs, errors.New("clc.names is empty: name at least one host name or address"))
 	}
 	for _, n := range c.Names {
-		if _, err := netip.ParseAddr(n); err != nil && !nameForm.MatchString(n) {
+		if _, err := netip.ParseAddr(n); err != nil && !hostForm.MatchString(n) {
 			errs = append(errs, broken("clc.names", n, "a host name or an address, without a port"))
 		}
 	}
@@ -73,14 +77,16 @@ func (c NC) Check() error {
 // Check reports every value that breaks a rule, with its key and the rule.
 func (c SP) Check() error {
 	return errors.Join(
-		matches("sp.name", c.Name, nameForm, "letters, digits, '.' and '-', at most 63"),
-		matches("sp.volume_group", c.VolumeGroup, lvmForm, "a name that LVM allows: letters, digits and _+.-, not beginning with '-'"),
-		matches("sp.pool", c.Pool, lvmForm, "a name that LVM allows: letters, digits and _+.-, not beginning with '-'"),
+		matches("sp.name", c.Name, spForm, "lower-case letters, digits, '.' and '-', at most 63, the first and the last a letter or a digit"),
+		matches("sp.volume_group", c.VolumeGroup, lvmForm, lvmRule),
+		matches("sp.pool", c.Pool, lvmForm, lvmRule),
 		addresses("sp.admin_addresses", c.AdminAddresses, SPAdminPort),
 		addresses("sp.data_addresses", c.DataAddresses, mallee.ISCSIPort),
 		directory("sp.state_dir", c.StateDir), directory("sp.certs", c.Certs), listen("sp.metrics_listen", c.MetricsListen),
 	)
 }
+
+const lvmRule = "at most 100 of letters, digits, '_', '.', '+' and '-', beginning with a letter, a digit or '_'"
 
 // broken says which key has which value and what the rule is.
 func broken(key, value, rule string) error {

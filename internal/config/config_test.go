@@ -9,6 +9,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/mallee-io/mallee/internal/lvm"
+	"github.com/mallee-io/mallee/internal/sp"
 )
 
 const spSection = "[sp]\nname='sp1'\nvolume_group='vg0'\nadmin_addresses=['10.109.1.26']\ndata_addresses=['10.107.1.200','10.108.1.200']\n"
@@ -59,7 +62,10 @@ func TestErrorsNameKeyAndValue(t *testing.T) {
 		"relative directory":  {"[clc]\nstate_dir='x'\n", `clc.state_dir is "x"`},
 		"name with port":      {"[clc]\nnames=['a:1']\n", `clc.names is "a:1"`},
 		"bad address":         {strings.Replace(spSection, "10.109.1.26", "san", 1), `sp.admin_addresses: element 1, "san"`},
-		"option as a group":   {strings.Replace(spSection, "vg0", "-f", 1), `sp.volume_group is "-f"`},
+		"option as a group":   {strings.Replace(spSection, "vg0", "-f", 1), `sp.volume_group is "-f": write at most 100 of letters`},
+		"hidden file as pool": {spSection + "pool='.pool'\n", `sp.pool is ".pool": write at most 100 of letters`},
+		"name in capitals":    {strings.Replace(spSection, "'sp1'", "'SP1'", 1), `sp.name is "SP1": write lower-case letters`},
+		"name with a dash":    {strings.Replace(spSection, "'sp1'", "'sp1-'", 1), `sp.name is "sp1-"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := parse(c.text)
@@ -68,6 +74,21 @@ func TestErrorsNameKeyAndValue(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What is accepted here must not be refused where it is used.
+func FuzzNamesAgree(f *testing.F) {
+	for _, name := range []string{"", "san1", "SAN1", "san.1-a", "-f", ".x", "+x", "_x", "a b", "a/b", "é", "x\n", strings.Repeat("a", 63), strings.Repeat("a", 100), strings.Repeat("a", 101)} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		if got, want := lvmForm.MatchString(name), lvm.ValidName(name); got != want {
+			t.Errorf("%q as a volume group: accepted %v, by LVM's package %v", name, got, want)
+		}
+		if spForm.MatchString(name) && !sp.DefaultTarget(name).Valid() {
+			t.Errorf("%q as a storage processor makes the target %s", name, sp.DefaultTarget(name))
+		}
+	})
 }
 
 func FuzzParse(f *testing.F) {
