@@ -3,18 +3,31 @@
 package lio
 
 import (
+	"context"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mallee-io/mallee/internal/command"
 )
 
 // Root is where systemd mounts configfs, and LIO's directory in it.
 const Root = "/sys/kernel/config/target"
 
+// drainTimeout is when a process that drains is killed. The kernel lets it die no
+// sooner than its commands have ended, so that this decides nothing; but a process
+// has a deadline.
+const drainTimeout = time.Hour
+
 // ConfigFS is the kernel's configfs, mounted at a directory.
-type ConfigFS struct{ Root string }
+type ConfigFS struct {
+	Root string
+	Run  command.Runner
+}
 
 func (c ConfigFS) path(name string) string { return filepath.Join(c.Root, name) }
 
@@ -32,8 +45,19 @@ func (c ConfigFS) Symlink(target, link string) error {
 	return os.Symlink(c.path(target), c.path(link))
 }
 
-// Unlink implements FS.
+// Unlink implements FS. The link of a LUN of a TPG is unlinked by a process of its
+// own: while commands drain it sleeps in the kernel and cannot be killed. Were it
+// a thread of ours, it would keep us from ending, and our listening sockets from
+// those who come after us.
 func (c ConfigFS) Unlink(name string) error {
+	if path.Base(path.Dir(path.Dir(name))) == "lun" {
+		run := c.Run
+		run.Timeout = drainTimeout
+		if _, err := run.Run(context.Background(), "unlink", c.path(name)); err == nil {
+			return nil
+		}
+		// The kernel itself tells why; or that the link is gone, if it was killed late.
+	}
 	return pathError("unlink", name, unix.Unlink(c.path(name)))
 }
 

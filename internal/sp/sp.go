@@ -102,7 +102,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		o.Volumes = pool
 	}
 	if o.ConfigFS == nil {
-		o.ConfigFS = lio.ConfigFS{Root: lio.Root}
+		o.ConfigFS = lio.ConfigFS{Root: lio.Root, Run: command.Runner{Log: o.Log}}
 	}
 	target, err := lio.New(o.ConfigFS, o.Target)
 	if err != nil {
