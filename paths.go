@@ -85,5 +85,10 @@ func parseAddr(s string, port uint16) (netip.AddrPort, error) {
 	if port == 0 || a.Zone() != "" {
 		return netip.AddrPort{}, fmt.Errorf("no address: %q", s)
 	}
-	return netip.AddrPortFrom(a.Unmap(), port), nil
+	a = a.Unmap()
+	// Nobody answers at these.
+	if a.IsUnspecified() || a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+		return netip.AddrPort{}, fmt.Errorf("not the address of one host: %q", s)
+	}
+	return netip.AddrPortFrom(a, port), nil
 }

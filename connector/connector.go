@@ -6,9 +6,9 @@
 //
 // A Volume says what there should be: which identity (WWID), behind which LUN,
 // through which portals. The portals are its ledger of expected paths: each is
-// accounted for in every Status, whether it is there or not. Nothing is kept
-// between calls that the kernel could not tell anew: after a crash the same call
-// finds what is there and goes on.
+// accounted for in every Status, whether it is there or not. Between calls only
+// proofs of identity are kept, for seconds: after a crash the same call finds
+// what is there and goes on.
 //
 //   - A disk becomes a path only after a live INQUIRY has shown that it has the
 //     Volume's WWID. Any other is removed and named in the Status.
@@ -34,6 +34,7 @@ import (
 
 	"github.com/mallee-io/mallee/internal/block"
 	"github.com/mallee-io/mallee/internal/command"
+	"github.com/mallee-io/mallee/internal/dm"
 	"github.com/mallee-io/mallee/internal/multipath"
 	"github.com/mallee-io/mallee/internal/openiscsi"
 )
@@ -74,6 +75,9 @@ type Connector struct {
 	devices   block.Devices
 	multipath multipath.Client
 	allowed   multipath.Allowed
+	// Seams for what needs a kernel: the map of a UUID, and a disk's live answer.
+	mapByUUID func(uuid string) (dm.Device, error)
+	inquire   func(disk string, timeout time.Duration) (string, error)
 
 	wake broadcast // closed and renewed at each event that may matter
 
@@ -91,10 +95,14 @@ func New(o Options) *Connector {
 	if o.Directory == "" {
 		o.Directory = "/dev/mallee"
 	}
+	var devices block.Devices
 	return &Connector{
 		log:       o.Log,
 		directory: o.Directory,
 		initiator: &openiscsi.Initiator{Run: command.Runner{Log: o.Log}},
+		devices:   devices,
+		mapByUUID: dm.ByUUID,
+		inquire:   devices.WWID,
 		volumes:   map[string]*volume{},
 		logins:    map[openiscsi.Portal]*login{},
 		leaving:   map[string]bool{},
@@ -107,10 +115,14 @@ func (c *Connector) Run(ctx context.Context) error {
 	if err := c.initiator.PrepareIface(ctx); err != nil {
 		return err
 	}
+	// Events come in bursts, and each wakes every volume: one look does for all
+	// of a burst.
+	burst := time.AfterFunc(time.Hour, c.wake.Send)
+	defer burst.Stop()
 	err := block.Uevents(ctx, c.wake.Send, func(e block.Uevent) {
 		switch e.Subsystem {
 		case "block", "scsi", "iscsi_session", "iscsi_connection", "":
-			c.wake.Send()
+			burst.Reset(burstLength)
 		}
 	})
 	if errors.Is(err, context.Canceled) {
@@ -125,6 +137,9 @@ func (c *Connector) Changed() <-chan struct{} { return c.wake.Wait() }
 
 // Initiator returns the iSCSI name of this machine.
 func (c *Connector) Initiator() (string, error) { return c.initiator.Name() }
+
+// burstLength is the quiet after which a burst of events is over.
+const burstLength = 10 * time.Millisecond
 
 // retryInterval is how often a waiting call looks again although no event came:
 // multipathd's verdict on a path makes no uevent.

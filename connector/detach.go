@@ -8,8 +8,9 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/mallee-io/mallee/internal/block"
 	"github.com/mallee-io/mallee/internal/dm"
@@ -33,11 +34,24 @@ func (e *InUseError) Error() string {
 // and multipathd look into a device for a moment when it changes.
 const closing = 3 * time.Second
 
+// LostWritesError says that the volume is down and nothing of it is left, but
+// that writes which waited for a path were never written.
+type LostWritesError struct {
+	Err error // what the flush said
+}
+
+func (e *LostWritesError) Error() string {
+	return "writes were lost: there was no path left to write them to"
+}
+
+// Unwrap returns what the flush said.
+func (e *LostWritesError) Unwrap() error { return e.Err }
+
 // Detach takes v down: flush, map, disks, and then the sessions that nothing
-// else needs. When it returns nil nothing of v is left on this machine; called
-// again, also for a volume that never was here, it finds that out. A device in
-// use is an *InUseError and stays as it is. Only Target, LUN, WWID and Name of v
-// are looked at.
+// else needs. When it returns nil or a *LostWritesError nothing of v is left on
+// this machine; called again, also for a volume that never was here, it finds
+// that out. A device in use is an *InUseError and stays as it is. Only Target,
+// LUN, WWID and Name of v are looked at.
 func (c *Connector) Detach(ctx context.Context, v Volume) error {
 	if err := v.check(); err != nil {
 		return err
@@ -48,43 +62,47 @@ func (c *Connector) Detach(ctx context.Context, v Volume) error {
 	if err := c.want(state, v.Target); err != nil {
 		return err
 	}
-	if err := c.detach(ctx, state, v); err != nil {
+	lost, err := c.detach(ctx, state, v)
+	if err != nil {
 		return fmt.Errorf("cannot detach %s: %w", v.Name, err)
+	}
+	if lost != nil {
+		return &LostWritesError{lost}
 	}
 	return nil
 }
 
-func (c *Connector) detach(ctx context.Context, state *volume, v Volume) error {
+func (c *Connector) detach(ctx context.Context, state *volume, v Volume) (lost, err error) {
 	if err := c.refuseIfOpen(ctx, v); err != nil {
-		return err
+		return nil, err
 	}
-	if err := state.closeProbes(ctx); err != nil {
-		return err
+	if err := state.probes.close(ctx); err != nil {
+		return nil, err
 	}
-	if err := c.removeMap(ctx, v); err != nil {
-		return err
+	if lost, err = c.removeMap(ctx, v); err != nil {
+		return nil, err
 	}
 	if err := c.removeDisks(ctx, v); err != nil {
-		return err
+		return lost, err
 	}
 	// multipathd may have made the map again from a disk that was still there.
-	if err := c.removeMap(ctx, v); err != nil {
-		return err
+	if _, err := c.removeMap(ctx, v); err != nil {
+		return lost, err
 	}
 	if err := c.allowed.Remove(ctx, v.WWID); err != nil {
-		return err
+		return lost, err
 	}
 	c.mu.Lock()
 	state.target = ""
 	c.mu.Unlock()
-	return c.release(ctx, v.Target)
+	return lost, c.release(ctx, v.Target)
 }
 
 // refuseIfOpen returns an *InUseError if v's map is open and stays so.
 func (c *Connector) refuseIfOpen(ctx context.Context, v Volume) error {
 	deadline := time.Now().Add(closing)
 	for {
-		d, err := dm.ByUUID(multipath.UUIDPrefix + v.WWID)
+		d, err := c.mapByUUID(multipath.UUIDPrefix + v.WWID)
 		if errors.Is(err, dm.ErrNotFound) || err == nil && d.OpenCount == 0 {
 			return nil
 		}
@@ -102,127 +120,148 @@ func (c *Connector) refuseIfOpen(ctx context.Context, v Volume) error {
 	}
 }
 
-// removeMap flushes and removes v's map. No map is success.
-func (c *Connector) removeMap(ctx context.Context, v Volume) error {
+// removeMap flushes and removes v's map. No map is success. Lost is what a flush
+// without any path has failed with.
+func (c *Connector) removeMap(ctx context.Context, v Volume) (lost, err error) {
+	var queueingEnded string // alias of the map
+	defer func() {
+		if err == nil || queueingEnded == "" {
+			return
+		}
+		// The map stays after all, and with it its user: the next moment without
+		// a path must not be an I/O error.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), multipath.DefaultTimeout)
+		defer cancel()
+		err = errors.Join(err, c.multipath.RestoreQueueing(ctx, queueingEnded))
+	}()
 	for {
-		d, err := dm.ByUUID(multipath.UUIDPrefix + v.WWID)
+		d, err := c.mapByUUID(multipath.UUIDPrefix + v.WWID)
 		if errors.Is(err, dm.ErrNotFound) {
-			return c.unlink(v)
+			return lost, c.unlink(v)
 		}
 		if err != nil {
-			return err
+			return lost, err
 		}
-		if err := c.flush(ctx, v, d); err != nil {
-			return err
+		usable, err := c.usable(ctx, v)
+		if err != nil {
+			return lost, err
+		}
+		if !usable {
+			// A flush would wait for ever.
+			c.log.WarnContext(ctx, "no usable path is left: I/O that waits is failed now", "wwid", v.WWID, "map", d.Name)
+			if err := c.multipath.DisableQueueing(ctx, d.Alias); err != nil {
+				return lost, err
+			}
+			queueingEnded = d.Alias
+		}
+		if err := c.flush(ctx, d); err != nil {
+			if usable || ctx.Err() != nil {
+				return lost, err
+			}
+			c.log.ErrorContext(ctx, "writes were lost: the volume had no path to write them to", "wwid", v.WWID, "error", err)
+			lost = err
 		}
 		if err := c.unlink(v); err != nil {
-			return err
+			return lost, err
 		}
-		removeErr := c.multipath.RemoveMap(ctx, d.Alias)
-		if errors.Is(removeErr, multipath.ErrNotRunning) {
-			return removeErr
+		if err := c.flushMap(ctx, v, d); err != nil {
+			return lost, err
 		}
-		if removeErr == nil {
-			c.log.InfoContext(ctx, "map removed", "wwid", v.WWID, "map", d.Name, "proof", "its UUID is "+d.UUID+", not open")
-			if _, err := dm.ByUUID(d.UUID); errors.Is(err, dm.ErrNotFound) {
-				return nil
-			}
-		} else if err := c.refuseIfOpen(ctx, v); err != nil {
-			return err
+		// Gone, or it came back, or was refused although nobody has it open now: it
+		// was open for a moment, or multipathd is not yet through with it.
+		if _, err := c.mapByUUID(d.UUID); errors.Is(err, dm.ErrNotFound) {
+			return lost, nil
 		}
-		// It came back, or was refused although nobody has it open now: it was
-		// open for a moment, or multipathd is not yet through with it.
-		c.log.DebugContext(ctx, "map not yet removed", "wwid", v.WWID, "error", removeErr)
 		select {
 		case <-ctx.Done():
-			return errors.Join(removeErr, ctx.Err())
+			return lost, ctx.Err()
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
 }
 
-// flush writes back what the page cache holds. Without any usable path it ends
-// the queueing first, since it would wait for ever, and reports what is lost.
-func (c *Connector) flush(ctx context.Context, v Volume, d dm.Device) error {
+// flushMap asks multipathd once to remove v's map. A refusal is an error only if
+// the map is open.
+func (c *Connector) flushMap(ctx context.Context, v Volume, d dm.Device) error {
+	err := c.multipath.RemoveMap(ctx, d.Alias)
+	switch {
+	case err == nil:
+		c.log.InfoContext(ctx, "map removed", "wwid", v.WWID, "map", d.Name, "proof", "its UUID is "+d.UUID+", not open")
+		return nil
+	case errors.Is(err, multipath.ErrFailed):
+		c.log.DebugContext(ctx, "map not yet removed", "wwid", v.WWID, "error", err)
+		return c.refuseIfOpen(ctx, v)
+	}
+	return err
+}
+
+// usable reports whether any path of v's map carries I/O.
+func (c *Connector) usable(ctx context.Context, v Volume) (bool, error) {
 	maps, err := c.multipath.Maps(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
-	usable := false
 	for _, p := range findMap(maps, v.WWID).Paths {
-		usable = usable || p.Usable()
-	}
-	if !usable {
-		c.log.WarnContext(ctx, "no usable path is left: I/O that waits is failed now", "wwid", v.WWID, "map", d.Name)
-		if err := c.multipath.DisableQueueing(ctx, d.Alias); err != nil {
-			return err
+		if p.Usable() {
+			return true, nil
 		}
 	}
+	return false, nil
+}
+
+// flush writes back what the page cache holds.
+func (c *Connector) flush(ctx context.Context, d dm.Device) error {
 	done := make(chan error, 1)
 	go func() { done <- c.devices.Flush(d.Name) }()
 	select {
 	case err := <-done:
-		if err != nil && usable {
-			return err
-		}
-		if err != nil {
-			c.log.ErrorContext(ctx, "writes were lost: the volume had no path to write them to", "wwid", v.WWID, "error", err)
-		}
-		return nil
+		return err
 	case <-ctx.Done():
 		return fmt.Errorf("cannot flush %s: %w", d.Name, ctx.Err())
 	}
 }
 
-// removeDisks makes the kernel forget every disk of v on our sessions.
+// removeDisks makes the kernel forget every disk of v on our sessions: those
+// that were v when the kernel found them, at whatever LUN, and what is at v's LUN
+// now. A disk in a map is neither: v's own is gone.
 func (c *Connector) removeDisks(ctx context.Context, v Volume) error {
 	sessions, err := c.initiator.Sessions()
 	if err != nil {
 		return err
 	}
-	var disks []block.Disk
+	var g errgroup.Group // at once: each may block until its session has given up on what is in flight
 	for _, s := range sessions {
-		if s.Portal.Target != v.Target {
-			continue
-		}
-		disk, found, err := c.findDisk(v, s)
+		disks, err := c.devices.SessionDisks(s.ID)
 		if err != nil {
 			return err
 		}
-		// v's map is gone. Were the LUN another volume's by now, its map would
-		// hold the disk.
-		if found && disk.Map != "" {
-			return fmt.Errorf("%s, LUN %d, is in map %s, which is not this volume's", disk.Name, disk.LUN, disk.Map)
-		}
-		if found {
-			disks = append(disks, disk)
-		}
-	}
-	// At once: each may block until its session has given up on what is in flight.
-	var wg sync.WaitGroup
-	errs := make(chan error, len(disks))
-	for _, disk := range disks {
-		wg.Go(func() {
-			err := c.devices.DeleteDisk(disk.Name)
-			if err == nil {
-				c.log.InfoContext(ctx, "disk removed", "wwid", v.WWID, "disk", disk.Name, "lun", disk.LUN, "proof", "LUN of a session of ours, map gone")
+		for _, disk := range disks {
+			atLUN := s.Portal.Target == v.Target && disk.LUN == uint64(v.LUN)
+			switch {
+			case disk.WWID != v.WWID && !atLUN:
+			case disk.Map == "":
+				g.Go(func() error { return c.removeDisk(ctx, v, disk) })
+			case disk.WWID == v.WWID:
+				return fmt.Errorf("%s is back in map %s", disk.Name, disk.Map)
 			}
-			errs <- err
-		})
+		}
 	}
-	done := make(chan struct{})
-	go func() { wg.Wait(); close(done) }()
+	done := make(chan error, 1)
+	go func() { done <- g.Wait() }()
 	select {
-	case <-done:
+	case err := <-done:
+		return err
 	case <-ctx.Done():
 		return fmt.Errorf("a disk is not yet removed: %w", ctx.Err())
 	}
-	close(errs)
-	for err := range errs {
-		if err != nil {
-			return err
-		}
+}
+
+func (c *Connector) removeDisk(ctx context.Context, v Volume, disk block.Disk) error {
+	if err := c.devices.DeleteDisk(disk.Name); err != nil {
+		return err
 	}
+	c.log.InfoContext(ctx, "disk removed", "wwid", v.WWID, "disk", disk.Name, "lun", disk.LUN,
+		"proof", "on a session of ours, by identity or LUN, in no map")
 	return nil
 }
 

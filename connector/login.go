@@ -5,9 +5,10 @@ package connector
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/mallee-io/mallee/internal/openiscsi"
 )
@@ -36,6 +37,7 @@ const (
 // login is the state of the logins to one portal through one iface.
 type login struct {
 	cancel context.CancelFunc // nil while none runs
+	done   chan struct{}      // closed when the one that runs has ended
 	next   time.Time          // not before
 	pause  time.Duration
 	err    error // of the last one
@@ -57,7 +59,8 @@ func (c *Connector) login(ctx context.Context, p openiscsi.Portal) string {
 		// same request in the log.
 		var run context.Context
 		run, l.cancel = context.WithTimeout(context.WithoutCancel(ctx), loginDeadline)
-		go c.runLogin(run, p, l)
+		l.done = make(chan struct{})
+		go c.runLogin(run, p, l, l.done)
 	}
 	if l.err != nil {
 		return l.err.Error()
@@ -65,7 +68,7 @@ func (c *Connector) login(ctx context.Context, p openiscsi.Portal) string {
 	return "logging in"
 }
 
-func (c *Connector) runLogin(ctx context.Context, p openiscsi.Portal, l *login) {
+func (c *Connector) runLogin(ctx context.Context, p openiscsi.Portal, l *login, done chan struct{}) {
 	start := time.Now()
 	err := c.initiator.WriteRecord(ctx, p, settings)
 	if err == nil {
@@ -87,48 +90,68 @@ func (c *Connector) runLogin(ctx context.Context, p openiscsi.Portal, l *login) 
 	}
 	l.next = time.Now().Add(l.pause)
 	c.mu.Unlock()
+	close(done)
 	c.wake.Send()
 }
 
 // release logs out from target and removes our records of it, if no volume
-// needs it any more. Sessions that still carry disks stay.
+// needs it any more. Sessions that still carry disks stay, and so do the records
+// then.
 func (c *Connector) release(ctx context.Context, target string) error {
-	if !c.leave(target) {
+	logins, ok := c.leave(target)
+	if !ok {
 		return nil
 	}
-	defer c.left(target)
+	err := c.logoutAll(ctx, target, logins)
+	c.left(target)
+	if err != nil {
+		return err
+	}
+	// Only now: who waits for the target would else be woken by each failure.
+	c.wake.Send()
+	return nil
+}
 
+func (c *Connector) logoutAll(ctx context.Context, target string, logins []chan struct{}) error {
+	for _, done := range logins { // they were cancelled; a late one would write its record again
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return fmt.Errorf("a login to %s has not ended: %w", target, ctx.Err())
+		}
+	}
 	sessions, err := c.initiator.Sessions()
 	if err != nil {
 		return err
 	}
-	g, gctx := errgroup.WithContext(ctx)
-	for _, s := range sessions {
-		if s.Portal.Target == target {
-			g.Go(func() error { return c.logout(gctx, s) })
+	var stay bool
+	errs := make([]error, len(sessions))
+	var wg sync.WaitGroup
+	for i, s := range sessions {
+		if s.Portal.Target != target {
+			continue
 		}
+		disks, err := c.devices.SessionDisks(s.ID)
+		if err != nil {
+			return err
+		}
+		if len(disks) > 0 {
+			stay = true
+			c.log.WarnContext(ctx, "session stays: it carries a disk that no volume accounts for",
+				"path", s.Portal.String(), "disk", disks[0].Name)
+			continue
+		}
+		wg.Go(func() { errs[i] = c.logout(ctx, s) })
 	}
-	if err := g.Wait(); errors.Is(err, errCarriesDisk) {
-		return nil
-	} else if err != nil {
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil || stay {
 		return err
 	}
 	return c.initiator.RemoveRecords(ctx, target)
 }
 
-var errCarriesDisk = errors.New("the session carries a disk")
-
 // logout ends a session that carries no disk.
 func (c *Connector) logout(ctx context.Context, s openiscsi.Session) error {
-	disks, err := c.devices.SessionDisks(s.ID)
-	if err != nil {
-		return err
-	}
-	if len(disks) > 0 {
-		c.log.WarnContext(ctx, "session stays: it carries a disk that no volume accounts for",
-			"path", s.Portal.String(), "disk", disks[0].Name)
-		return errCarriesDisk
-	}
 	if err := c.initiator.Logout(ctx, s); err != nil {
 		return err
 	}
@@ -137,17 +160,17 @@ func (c *Connector) logout(ctx context.Context, s openiscsi.Session) error {
 	return nil
 }
 
-// leave marks target as being left and ends logins to it that still run; false
-// when a volume needs it, or somebody else is at it.
-func (c *Connector) leave(target string) bool {
+// leave marks target as being left and ends logins to it that still run, whose
+// ends it returns; ok is false when a volume needs it, or somebody else is at it.
+func (c *Connector) leave(target string) (logins []chan struct{}, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.leaving[target] {
-		return false
+		return nil, false
 	}
 	for _, v := range c.volumes {
 		if v.target == target {
-			return false
+			return nil, false
 		}
 	}
 	for p, l := range c.logins {
@@ -156,36 +179,38 @@ func (c *Connector) leave(target string) bool {
 		}
 		if l.cancel != nil {
 			l.cancel()
+			logins = append(logins, l.done)
 		}
 		delete(c.logins, p)
 	}
 	c.leaving[target] = true
-	return true
+	return logins, true
 }
 
 func (c *Connector) left(target string) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	delete(c.leaving, target)
-	c.mu.Unlock()
-	c.wake.Send()
 }
 
-// Sweep logs out from targets that no volume needs: what a crash between login
-// and scan, or a login that ended after its volume was gone, has left.
+// Sweep logs out from targets that no volume needs, and removes our records of
+// them: what a crash between login and scan or between logout and the records'
+// removal, or a login that ended after its volume was gone, has left.
 func (c *Connector) Sweep(ctx context.Context) error {
+	targets, err := c.initiator.RecordedTargets()
+	if err != nil {
+		return err
+	}
 	sessions, err := c.initiator.Sessions()
 	if err != nil {
 		return err
 	}
 	for _, s := range sessions {
-		disks, err := c.devices.SessionDisks(s.ID)
-		if err != nil {
-			return err
-		}
-		if len(disks) > 0 {
-			continue
-		}
-		if err := c.release(ctx, s.Portal.Target); err != nil {
+		targets = append(targets, s.Portal.Target)
+	}
+	slices.Sort(targets)
+	for _, target := range slices.Compact(targets) {
+		if err := c.release(ctx, target); err != nil {
 			return err
 		}
 	}

@@ -94,7 +94,16 @@ func settle(c *Connector) {
 		<-changed
 	}
 	for _, state := range c.volumes {
-		state.probes.Wait()
+		for {
+			ended := state.probes.ended.Wait()
+			state.probes.mu.Lock()
+			running := state.probes.running
+			state.probes.mu.Unlock()
+			if running == 0 {
+				break
+			}
+			<-ended
+		}
 	}
 }
 
@@ -182,13 +191,13 @@ func TestATargetIsLeftWhenNoVolumeNeedsIt(t *testing.T) {
 		t.Errorf("with a volume that needs it: %v, %d records, want 1", err, records())
 	}
 	two.target = ""
-	if !c.leave(target) {
+	if _, ok := c.leave(target); !ok {
 		t.Fatal("the target cannot be left")
 	}
 	if err := c.want(one, target); err != ErrBusy {
 		t.Errorf("while it is left: error %v, want ErrBusy", err)
 	}
-	if c.leave(target) {
+	if _, ok := c.leave(target); ok {
 		t.Error("left twice at once")
 	}
 	c.left(target)
@@ -209,7 +218,7 @@ func TestLeavingATargetEndsItsLogins(t *testing.T) {
 	}
 	changed := c.Changed()
 	c.login(t.Context(), portal("10.107.1.200:3260"))
-	if !c.leave(target) {
+	if _, ok := c.leave(target); !ok {
 		t.Fatal("the target cannot be left")
 	}
 	<-changed

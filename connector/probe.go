@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mallee-io/mallee/internal/block"
+	"github.com/mallee-io/mallee/internal/multipath"
 	"github.com/mallee-io/mallee/internal/openiscsi"
 )
 
@@ -28,18 +29,24 @@ const (
 type volume struct {
 	sync.Mutex        // serialises the calls for one WWID
 	target     string // guarded by Connector.mu; empty once the volume is being detached
-
-	probes struct {
-		sync.Mutex
-		sync.WaitGroup
-		closed  bool
-		session map[int]*probe // by the session's number
-	}
+	probes     probes
 }
 
-// probe is the search for the LUN on one session, and the proof of its identity.
-// It runs beside the calls, since a path that hangs must delay nobody.
+// probes are the looks at a volume's disks. They run beside the calls, since a
+// path that hangs must delay nobody.
+type probes struct {
+	mu      sync.Mutex
+	closed  bool
+	running int
+	ended   broadcast      // sent at the end of each
+	session map[int]*probe // the search for the LUN on a session, by the session's number
+	stray   map[string]*probe
+}
+
+// probe is the search for the LUN on one session and the proof of its identity,
+// or that proof of a disk alone.
 type probe struct {
+	lun     uint16
 	running bool
 	at      time.Time // when the last one ended
 	disk    block.Disk
@@ -48,52 +55,111 @@ type probe struct {
 	wrong   bool // err is that of another identity
 }
 
+// pause returns how long what p has found is good.
+func (p *probe) pause() time.Duration {
+	switch {
+	case p.wrong:
+		return quarantine
+	case p.err != nil:
+		return lunRetry
+	}
+	return provenFor
+}
+
+// start runs look for p beside the caller, if that is due. ps is locked.
+func (ps *probes) start(p *probe, look func() (block.Disk, bool, error), news func(*probe)) {
+	if p.running || ps.closed || time.Since(p.at) < p.pause() {
+		return
+	}
+	p.running = true
+	ps.running++
+	go func() {
+		disk, wrong, err := look()
+		ps.mu.Lock()
+		changed := p.at.IsZero() || (err == nil) != (p.err == nil) || disk.Name != p.disk.Name
+		p.running, p.at, p.disk, p.err, p.wrong = false, time.Now(), disk, err, wrong
+		if changed && err == nil {
+			p.addAt = p.at.Add(adoptionPatience)
+		}
+		found := *p
+		ps.running--
+		ps.mu.Unlock()
+		if changed {
+			news(&found)
+		}
+		ps.ended.Send()
+	}()
+}
+
 // probe returns what is known of v's LUN on session s, and starts a new look
 // when that is due.
 func (c *Connector) probe(ctx context.Context, state *volume, v Volume, s openiscsi.Session) probe {
-	state.probes.Lock()
-	defer state.probes.Unlock()
-	if state.probes.session == nil {
-		state.probes.session = map[int]*probe{}
+	ps := &state.probes
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if ps.session == nil {
+		ps.session = map[int]*probe{}
 	}
-	p := state.probes.session[s.ID]
-	if p == nil {
-		p = &probe{}
-		state.probes.session[s.ID] = p
+	p := ps.session[s.ID]
+	if p == nil || p.lun != v.LUN {
+		p = &probe{lun: v.LUN}
+		ps.session[s.ID] = p
 	}
-	pause := provenFor
-	switch {
-	case p.wrong:
-		pause = quarantine
-	case p.err != nil:
-		pause = lunRetry
-	}
-	if !p.running && !state.probes.closed && time.Since(p.at) >= pause {
-		p.running = true
-		state.probes.Go(func() { c.runProbe(context.WithoutCancel(ctx), state, v, s, p) })
-	}
+	ctx = context.WithoutCancel(ctx)
+	ps.start(p, func() (block.Disk, bool, error) { return c.look(ctx, v, s) }, func(p *probe) {
+		if p.err != nil {
+			c.log.WarnContext(ctx, "path not verified", "path", s.Portal.String(), "wwid", v.WWID, "error", p.err)
+		} else {
+			c.log.InfoContext(ctx, "path verified", "path", s.Portal.String(), "wwid", v.WWID, "disk", p.disk.Name)
+		}
+		c.wake.Send()
+	})
 	return *p
 }
 
-func (c *Connector) runProbe(ctx context.Context, state *volume, v Volume, s openiscsi.Session, p *probe) {
-	disk, wrong, err := c.look(ctx, v, s)
+// forget drops what was found on a session: after a loss it proves itself anew.
+func (ps *probes) forget(session int) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	delete(ps.session, session)
+}
 
-	state.probes.Lock()
-	news := p.at.IsZero() || (err == nil) != (p.err == nil) || disk.Name != p.disk.Name
-	p.running, p.at, p.disk, p.err, p.wrong = false, time.Now(), disk, err, wrong
-	if news && err == nil {
-		p.addAt = p.at.Add(adoptionPatience)
+// postpone notes when multipathd may next be asked to add a session's disk.
+func (ps *probes) postpone(session int, until time.Time) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if p := ps.session[session]; p != nil {
+		p.addAt = until
 	}
-	state.probes.Unlock()
-	if !news {
-		return
+}
+
+// close stops new looks, waits until those that run have ended (one that scans
+// would bring back a disk that was just removed), and drops what was found.
+func (ps *probes) close(ctx context.Context) error {
+	for {
+		ended := ps.ended.Wait()
+		ps.mu.Lock()
+		ps.closed = true
+		running := ps.running
+		if running == 0 {
+			ps.session, ps.stray = nil, nil
+		}
+		ps.mu.Unlock()
+		if running == 0 {
+			return nil
+		}
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			return fmt.Errorf("a look at a path has not ended: %w", ctx.Err())
+		}
 	}
-	if err != nil {
-		c.log.WarnContext(ctx, "path not verified", "path", s.Portal.String(), "wwid", v.WWID, "error", err)
-	} else {
-		c.log.InfoContext(ctx, "path verified", "path", s.Portal.String(), "wwid", v.WWID, "disk", disk.Name)
-	}
-	c.wake.Send()
+}
+
+func (ps *probes) open() {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	ps.closed = false
 }
 
 // look finds v's LUN on session s, scanning for it if need be, and has it prove
@@ -111,18 +177,10 @@ func (c *Connector) look(ctx context.Context, v Volume, s openiscsi.Session) (di
 	if !found {
 		return disk, false, fmt.Errorf("the target shows no LUN %d here", v.LUN)
 	}
-	wwid, err := c.devices.WWID(disk.Name, inquiryTimeout)
-	if err != nil {
-		return disk, false, err
-	}
-	if wwid != v.WWID {
-		err := fmt.Errorf("LUN %d has identity %s, not %s", v.LUN, wwid, v.WWID)
-		c.log.ErrorContext(ctx, "disk removed: another identity answered", "path", s.Portal.String(),
-			"disk", disk.Name, "lun", v.LUN, "wwid", v.WWID, "answered", wwid)
-		if deleteErr := c.devices.DeleteDisk(disk.Name); deleteErr != nil {
-			err = fmt.Errorf("%w; %w", err, deleteErr)
-		}
+	if wrong, err := c.prove(ctx, v, disk); wrong {
 		return block.Disk{}, true, err
+	} else if err != nil {
+		return disk, false, err
 	}
 	// What is inside is the guest's: the kernel reads the partition table of
 	// every new disk by itself.
@@ -130,6 +188,75 @@ func (c *Connector) look(ctx context.Context, v Volume, s openiscsi.Session) (di
 		c.log.WarnContext(ctx, "partitions stay visible", "disk", disk.Name, "error", err)
 	}
 	return disk, false, nil
+}
+
+// prove has a disk on a session of ours prove that it is v. One of another
+// identity is removed at once, out of whatever map it has come into.
+func (c *Connector) prove(ctx context.Context, v Volume, disk block.Disk) (wrong bool, err error) {
+	wwid, err := c.inquire(disk.Name, inquiryTimeout)
+	if err != nil || wwid == v.WWID {
+		return false, err
+	}
+	err = fmt.Errorf("LUN %d has identity %s, not %s", disk.LUN, wwid, v.WWID)
+	c.log.ErrorContext(ctx, "disk removed: another identity answered",
+		"disk", disk.Name, "lun", disk.LUN, "wwid", v.WWID, "answered", wwid)
+	if deleteErr := c.devices.DeleteDisk(disk.Name); deleteErr != nil {
+		err = fmt.Errorf("%w; %w", err, deleteErr)
+	}
+	return true, err
+}
+
+// proveStrays has every disk in v's map that is none of its expected paths prove
+// its identity too: multipathd takes back a disk whose LUN has become another's
+// without looking. Disks of sessions that are not ours are not ours to judge.
+func (c *Connector) proveStrays(ctx context.Context, state *volume, v Volume, sessions []openiscsi.Session,
+	m multipath.Map, expected []Path,
+) error {
+	known := map[string]bool{}
+	for _, p := range expected {
+		known[p.Disk] = true
+	}
+	strays := map[string]bool{}
+	for _, p := range m.Paths {
+		if !known[p.Disk] {
+			strays[p.Disk] = true
+		}
+	}
+	if len(strays) == 0 {
+		return nil
+	}
+	ctx = context.WithoutCancel(ctx)
+	for _, s := range sessions {
+		disks, err := c.devices.SessionDisks(s.ID)
+		if err != nil {
+			return err
+		}
+		for _, disk := range disks {
+			if !strays[disk.Name] || !s.LoggedIn() {
+				continue
+			}
+			state.probes.startStray(disk.Name, func() (block.Disk, bool, error) {
+				wrong, err := c.prove(ctx, v, disk)
+				return disk, wrong, err
+			}, c.wake.Send)
+		}
+	}
+	return nil
+}
+
+func (ps *probes) startStray(disk string, look func() (block.Disk, bool, error), wake func()) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if ps.stray == nil {
+		ps.stray = map[string]*probe{}
+	}
+	p := ps.stray[disk]
+	// A name is given anew to another disk: a verdict on the one before is void.
+	if p == nil || p.wrong {
+		p = &probe{}
+		ps.stray[disk] = p
+	}
+	ps.start(p, look, func(*probe) { wake() })
 }
 
 // awaitDisk waits for the disk of a LUN that was just scanned: the kernel makes
@@ -160,23 +287,4 @@ func (c *Connector) findDisk(v Volume, s openiscsi.Session) (block.Disk, bool, e
 		}
 	}
 	return block.Disk{}, false, err
-}
-
-// closeProbes stops new looks and waits until those that run have ended: one
-// that scans would bring back a disk that was just removed.
-func (state *volume) closeProbes(ctx context.Context) error {
-	state.probes.Lock()
-	state.probes.closed = true
-	state.probes.Unlock()
-	done := make(chan struct{})
-	go func() {
-		state.probes.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("a look at a path has not ended: %w", ctx.Err())
-	}
 }

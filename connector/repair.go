@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/mallee-io/mallee/internal/dm"
 	"github.com/mallee-io/mallee/internal/multipath"
 	"github.com/mallee-io/mallee/internal/openiscsi"
 )
@@ -34,9 +35,7 @@ func (c *Connector) Repair(ctx context.Context, v Volume) (Status, error) {
 	if err := c.want(state, v.Target); err != nil {
 		return Status{}, err
 	}
-	state.probes.Lock()
-	state.probes.closed = false
-	state.probes.Unlock()
+	state.probes.open()
 
 	// Before the first disk appears: without this line multipathd, as it is set
 	// up by default, makes no map.
@@ -57,21 +56,36 @@ func (c *Connector) Repair(ctx context.Context, v Volume) (Status, error) {
 	for i, portal := range v.Portals {
 		status.Paths[i] = c.path(ctx, state, v, portal, sessions, m)
 	}
-	if m.Device == "" {
-		// The kernel gives the number of a map that is gone to the next one.
-		return status, c.unlink(v)
+	if err := c.proveStrays(ctx, state, v, sessions, m, status.Paths); err != nil {
+		return status, err
 	}
-	status.Map = m.Device
-	// One verified path must be there before the device has a name: identity
-	// comes before access.
-	if status.Up() >= v.minPaths() || c.linked(v, m.Device) {
-		if err := c.link(v, m.Device); err != nil {
-			return status, err
+	return status, c.name(v, &status)
+}
+
+// name gives v's map its name, once enough paths have proved what it is, and
+// takes the name away from anything else: the kernel gives the number of a map
+// that is gone to the next one. Only the kernel knows whether there is a map;
+// multipathd tells of none while it starts.
+func (c *Connector) name(v Volume, status *Status) error {
+	d, err := c.mapByUUID(multipath.UUIDPrefix + v.WWID)
+	if errors.Is(err, dm.ErrNotFound) {
+		return c.unlink(v)
+	}
+	if err != nil {
+		return err
+	}
+	status.Map = d.Name
+	switch {
+	case status.Up() >= v.minPaths():
+		if err := c.link(v, d.Name); err != nil {
+			return err
 		}
-		status.Device = c.file(v)
-		status.Ready = status.Up() >= v.minPaths()
+	case !c.linked(v, d.Name):
+		return c.unlink(v)
 	}
-	return status, nil
+	status.Device = c.file(v)
+	status.Ready = status.Up() >= v.minPaths()
+	return nil
 }
 
 // volume returns what is remembered of a WWID. It is a few words a volume and
@@ -122,6 +136,7 @@ func (c *Connector) path(ctx context.Context, state *volume, v Volume, portal Po
 		if disk, found, _ := c.findDisk(v, session); found {
 			path.Disk = disk.Name
 		}
+		state.probes.forget(session.ID)
 		path.State, path.Reason = PathDown, "the session is lost; iscsid is reconnecting"
 		return path
 	}
@@ -152,9 +167,7 @@ func (c *Connector) inMap(ctx context.Context, state *volume, session int, m mul
 		return PathDown, fmt.Sprintf("multipathd says %s, %s", p.DM, p.Checker)
 	}
 	if now := time.Now(); now.After(pr.addAt) {
-		state.probes.Lock()
-		state.probes.session[session].addAt = now.Add(adoptionPatience)
-		state.probes.Unlock()
+		state.probes.postpone(session, now.Add(adoptionPatience))
 		if err := c.multipath.AddPath(ctx, pr.disk.Name); err != nil {
 			return PathJoining, err.Error()
 		}

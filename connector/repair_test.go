@@ -3,6 +3,7 @@
 package connector
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -14,9 +15,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/mallee-io/mallee/internal/dm"
 	"github.com/mallee-io/mallee/internal/multipath"
 	"github.com/mallee-io/mallee/internal/openiscsi"
 )
@@ -32,15 +35,17 @@ func vol() Volume {
 	}
 }
 
-// machine is a Connector on a tree of its own, with a multipathd that says what
-// the test makes it say. Logins fail, and disks answer no INQUIRY.
+// machine is a Connector on a tree of its own, with a multipathd, a device mapper and
+// disks that say what the test makes them say. Logins fail.
 type machine struct {
 	*Connector
 	t   *testing.T
 	dir string
 
-	mu   sync.Mutex
-	maps string
+	mu      sync.Mutex
+	maps    string            // what multipathd says
+	kernel  map[string]string // the kernel's maps: UUID to name
+	answers map[string]string // what a disk answers when it is asked who it is
 }
 
 func newMachine(t *testing.T) *machine {
@@ -50,6 +55,24 @@ func newMachine(t *testing.T) *machine {
 	c.initiator.Sys, c.devices.Sys, c.devices.Dev = m.dir, m.dir, filepath.Join(m.dir, "dev")
 	c.allowed.File = filepath.Join(m.dir, "wwids")
 	c.multipath.Socket = filepath.Join(m.dir, "socket")
+	m.kernel, m.answers = map[string]string{}, map[string]string{}
+	c.mapByUUID = func(uuid string) (dm.Device, error) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		name, ok := m.kernel[uuid]
+		if !ok {
+			return dm.Device{}, dm.ErrNotFound
+		}
+		return dm.Device{Name: name, Alias: "mpatha", UUID: uuid}, nil
+	}
+	c.inquire = func(disk string, _ time.Duration) (string, error) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if answer, ok := m.answers[disk]; ok {
+			return answer, nil
+		}
+		return "", fmt.Errorf("cannot ask %s for its identity", disk)
+	}
 	m.say(`{"maps": []}`)
 	listener, err := net.Listen("unix", c.multipath.Socket)
 	if err != nil {
@@ -70,6 +93,29 @@ func newMachine(t *testing.T) *machine {
 		served.Wait()
 	})
 	return m
+}
+
+// is makes a disk answer with an identity from now on.
+func (m *machine) is(disk, wwid string) {
+	m.mu.Lock()
+	m.answers[disk] = wwid
+	m.mu.Unlock()
+}
+
+// has makes the kernel have a map of that WWID, or none for "".
+func (m *machine) has(wwid, name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.kernel, "mpath-"+wwid)
+	if name != "" {
+		m.kernel["mpath-"+wwid] = name
+	}
+}
+
+// deleted reports whether the kernel was told to forget a disk.
+func (m *machine) deleted(disk string) bool {
+	text, _ := os.ReadFile(filepath.Join(m.dir, "block", disk, "device", "delete"))
+	return string(text) == "1"
 }
 
 // say sets the answer to "show maps json".
@@ -115,7 +161,7 @@ func (m *machine) session(state string) {
 		"iscsi_session/session1/state":                         state,
 		"connection1:0/iscsi_connection/c/persistent_address":  "10.107.1.200",
 		"connection1:0/iscsi_connection/c/persistent_port":     "3260",
-		"target2:0:0/2:0:0:5/state":                            "running",
+		"target2:0:0/2:0:0:5/block/sdb/device/delete":          "",
 		"target2:0:0/2:0:0:5/block/sdb/holders/dm-0/something": "",
 	} {
 		m.write(filepath.Join(base, file), content)
@@ -146,11 +192,10 @@ func mapOf(wwid, device, disk string) string {
 // repair takes a step, waits for what it has started, and takes another.
 func (m *machine) repair(v Volume) Status {
 	m.t.Helper()
-	changed := m.Changed()
 	if _, err := m.Repair(m.t.Context(), v); err != nil {
 		m.t.Fatal(err)
 	}
-	<-changed
+	settle(m.Connector)
 	status, err := m.Repair(m.t.Context(), v)
 	if err != nil {
 		m.t.Fatal(err)
@@ -197,6 +242,7 @@ func TestAPathThatHasNotProvedItsIdentityIsNotUsed(t *testing.T) {
 	m := newMachine(t)
 	m.session("LOGGED_IN")
 	m.say(mapOf(wwid, "dm-0", "sdb"))
+	m.has(wwid, "dm-0")
 	first, err := m.Repair(t.Context(), vol())
 	if err != nil {
 		t.Fatal(err)
@@ -218,6 +264,7 @@ func TestAPathThatHasNotProvedItsIdentityIsNotUsed(t *testing.T) {
 func TestADeviceKeepsItsNameForAsLongAsItsMap(t *testing.T) {
 	m := newMachine(t)
 	m.say(mapOf(wwid, "dm-0", "sdb"))
+	m.has(wwid, "dm-0")
 	if err := m.link(vol(), "dm-0"); err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +272,20 @@ func TestADeviceKeepsItsNameForAsLongAsItsMap(t *testing.T) {
 	if status.Device != m.file(vol()) || status.Map != "dm-0" || status.Ready {
 		t.Errorf("without a path: %+v", status)
 	}
-	m.say(mapOf("360014056d6c6c650fffffffffffffff0", "dm-0", "sdb"))
+	// multipathd tells of no map while it starts. The kernel has it.
+	m.say(`{"maps": []}`)
+	if status := m.repair(vol()); status.Device != m.file(vol()) || !m.linked(vol(), "dm-0") {
+		t.Errorf("while multipathd starts: %+v", status)
+	}
+	// Made anew, with another number, and nothing has proved itself yet.
+	m.has(wwid, "dm-4")
+	if status := m.repair(vol()); status.Device != "" || m.linked(vol(), "dm-0") {
+		t.Errorf("the name leads to what was the map: %+v", status)
+	}
+	if err := m.link(vol(), "dm-0"); err != nil {
+		t.Fatal(err)
+	}
+	m.has(wwid, "")
 	status, err := m.Repair(t.Context(), vol())
 	if err != nil {
 		t.Fatal(err)
@@ -244,5 +304,94 @@ func TestRepairTellsWhenNobodyCanLook(t *testing.T) {
 	m.leaving[target] = true
 	if _, err := m.Repair(t.Context(), vol()); !errors.Is(err, ErrBusy) {
 		t.Errorf("error %v, want ErrBusy", err)
+	}
+}
+
+func TestAVerifiedPathHandsTheDeviceOut(t *testing.T) {
+	m := newMachine(t)
+	m.session("LOGGED_IN")
+	m.say(mapOf(wwid, "dm-0", "sdb"))
+	m.has(wwid, "dm-0")
+	m.is("sdb", wwid)
+	if status := m.repair(vol()); !status.Ready || status.Up() != 1 || !m.linked(vol(), "dm-0") {
+		t.Errorf("%+v", status)
+	}
+	// After a loss the disk has to prove itself anew, whatever it was before.
+	m.write("devices/platform/host2/session1/iscsi_session/session1/state", "FAILED")
+	if _, err := m.Repair(t.Context(), vol()); err != nil {
+		t.Fatal(err)
+	}
+	m.write("devices/platform/host2/session1/iscsi_session/session1/state", "LOGGED_IN")
+	m.is("sdb", other)
+	status := m.repair(vol())
+	if got := status.Paths[0]; got.State != PathQuarantined || !strings.Contains(got.Reason, other) {
+		t.Errorf("path %+v", got)
+	}
+	if !m.deleted("sdb") {
+		t.Error("the disk of another identity stays")
+	}
+}
+
+const other = "360014056d6c6c650fffffffffffffff0"
+
+// The LUN of a disk in the map has become another's: the export names another
+// LUN by now, so the disk is none of the expected paths.
+func TestADiskInTheMapThatLiesIsRemoved(t *testing.T) {
+	m := newMachine(t)
+	m.session("LOGGED_IN")
+	m.say(mapOf(wwid, "dm-0", "sdb"))
+	m.has(wwid, "dm-0")
+	m.is("sdb", other)
+	m.write("class/scsi_host/host2/scan", "")
+	v := vol()
+	v.LUN = 6
+	for !m.deleted("sdb") {
+		m.repair(v)
+	}
+}
+
+// A proof is of one attachment: the next one on the same session starts with none.
+func TestDetachForgetsProofs(t *testing.T) {
+	m := newMachine(t)
+	m.session("LOGGED_IN")
+	m.say(mapOf(wwid, "dm-0", "sdb"))
+	m.has(wwid, "dm-0")
+	m.is("sdb", wwid)
+	if status := m.repair(vol()); !status.Ready {
+		t.Fatalf("%+v", status)
+	}
+	state := m.volume(wwid)
+	if err := state.probes.close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	status, err := m.Repair(t.Context(), vol())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := status.Paths[0].State; got != PathJoining {
+		t.Errorf("the first look after a detach says %s", got)
+	}
+}
+
+func TestADetachWaitsForLooks(t *testing.T) {
+	m := newMachine(t)
+	m.session("LOGGED_IN")
+	hung := make(chan struct{})
+	m.inquire = func(string, time.Duration) (string, error) {
+		<-hung
+		return "", errors.New("timed out")
+	}
+	if _, err := m.Repair(t.Context(), vol()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	state := m.volume(wwid)
+	if err := state.probes.close(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v while a look hangs", err)
+	}
+	close(hung)
+	if err := state.probes.close(t.Context()); err != nil {
+		t.Errorf("error %v after it has ended", err)
 	}
 }

@@ -31,8 +31,8 @@ type Path struct {
 // Status is a volume's ledger: one Path for each Portal of the Volume, in that order.
 type Status struct {
 	Ready  bool   // enough paths are up: the device may be used
-	Device string // "/dev/mallee/NAME"; empty while there is no map
-	Map    string // "dm-0"; empty while there is no map
+	Device string // "/dev/mallee/NAME"; empty before enough paths of its map were verified
+	Map    string // "dm-0"; empty while the kernel has no map
 	Paths  []Path
 }
 

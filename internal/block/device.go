@@ -28,19 +28,6 @@ func (d Devices) Flush(name string) error {
 	return nil
 }
 
-// Size returns the size of a device in bytes.
-func (d Devices) Size(name string) (uint64, error) {
-	b, err := os.ReadFile(d.sys("class", "block", name, "size"))
-	if err != nil {
-		return 0, fmt.Errorf("cannot read the size of %s: %w", name, err)
-	}
-	sectors, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("cannot read the size of %s: %w", name, err)
-	}
-	return sectors * 512, nil // sysfs counts in 512 bytes whatever the block size
-}
-
 // Users names who has a device open: devices stacked on it, mounts, processes.
 // It is for an error message: what is not found may still be there.
 func (d Devices) Users(name string) []string {

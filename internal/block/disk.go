@@ -17,11 +17,11 @@ import (
 // Disk is a SCSI disk that a session carries.
 type Disk struct {
 	Name string // "sdb"
-	Host int
 	LUN  uint64
-	// State is the SCSI device's: running, blocked, transport-offline, offline …
-	// (drivers/scsi/scsi_sysfs.c).
-	State string
+	// WWID is the identity that the disk had when the kernel found it, as
+	// Devices.WWID writes it; empty if that was no NAA identity. It tells what the
+	// disk was taken for. What it is now, only a live INQUIRY tells.
+	WWID string
 	// Map is the device-mapper device that holds the disk, "dm-0", or empty.
 	Map string
 }
@@ -51,10 +51,6 @@ func (d Devices) SessionDisks(session int) ([]Disk, error) {
 func readDisk(dir string) (Disk, error) {
 	// host:channel:target:LUN
 	part := strings.Split(filepath.Base(dir), ":")
-	host, err := strconv.Atoi(part[0])
-	if err != nil {
-		return Disk{}, fmt.Errorf("%s is no SCSI address", dir)
-	}
 	lun, err := strconv.ParseUint(part[3], 10, 64)
 	if err != nil {
 		return Disk{}, fmt.Errorf("%s is no SCSI address", dir)
@@ -66,11 +62,12 @@ func readDisk(dir string) (Disk, error) {
 	if len(names) == 0 {
 		return Disk{}, fs.ErrNotExist
 	}
-	state, err := os.ReadFile(filepath.Join(dir, "state"))
-	if err != nil {
-		return Disk{}, err
+	disk := Disk{Name: names[0].Name(), LUN: lun}
+	// "naa." and the digits (drivers/scsi/scsi_lib.c, scsi_vpd_lun_id).
+	wwid, _ := os.ReadFile(filepath.Join(dir, "wwid"))
+	if digits, ok := strings.CutPrefix(strings.TrimSpace(string(wwid)), "naa."); ok {
+		disk.WWID = "3" + digits
 	}
-	disk := Disk{Name: names[0].Name(), Host: host, LUN: lun, State: strings.TrimSpace(string(state))}
 	holders, _ := os.ReadDir(filepath.Join(dir, "block", disk.Name, "holders"))
 	for _, h := range holders {
 		if strings.HasPrefix(h.Name(), "dm-") {

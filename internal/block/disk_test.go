@@ -86,6 +86,8 @@ func TestSessionDisks(t *testing.T) {
 	m.disk("sdc", 1, 2, 300, "transport-offline")
 	m.disk("sdd", 11, 3, 5, "running")
 	m.write("sys/block/sdb/holders/dm-0", "")
+	m.write("sys/devices/platform/host2/session1/target2:0:0/2:0:0:5/wwid", "naa.60014056d6c6c650123456789abcdef0\n")
+	m.write("sys/devices/platform/host2/session1/target2:0:0/2:0:0:300/wwid", "t10.ATA something\n")
 	// Not yet a disk, and a LUN that is none.
 	m.write("sys/devices/platform/host2/session1/target2:0:0/2:0:0:7/state", "created\n")
 	if err := os.MkdirAll(filepath.Join(m.dir, "sys/devices/platform/host2/session1/target2:0:0/2:0:0:8/block"), 0o755); err != nil {
@@ -98,8 +100,8 @@ func TestSessionDisks(t *testing.T) {
 	}
 	slices.SortFunc(got, func(a, b block.Disk) int { return int(a.LUN) - int(b.LUN) })
 	want := []block.Disk{
-		{Name: "sdb", Host: 2, LUN: 5, State: "running", Map: "dm-0"},
-		{Name: "sdc", Host: 2, LUN: 300, State: "transport-offline"},
+		{Name: "sdb", LUN: 5, WWID: "360014056d6c6c650123456789abcdef0", Map: "dm-0"},
+		{Name: "sdc", LUN: 300},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
@@ -156,22 +158,6 @@ func TestPartitions(t *testing.T) {
 	// Without any the device is not even opened.
 	if err := m.devices().ForgetPartitions("sdx"); err != nil {
 		t.Errorf("nothing to forget: %v", err)
-	}
-}
-
-func TestSize(t *testing.T) {
-	m := newMachine(t)
-	m.session(1, 2)
-	m.disk("sdb", 1, 2, 5, "running")
-	if got, err := m.devices().Size("sdb"); err != nil || got != 1<<30 {
-		t.Errorf("size %d, %v, want 1 GiB", got, err)
-	}
-	if _, err := m.devices().Size("sdx"); err == nil {
-		t.Error("a disk that is gone has a size")
-	}
-	m.write("sys/block/sdb/size", "many\n")
-	if _, err := m.devices().Size("sdb"); err == nil {
-		t.Error("no number was taken for a size")
 	}
 }
 

@@ -27,6 +27,9 @@ const DefaultTimeout = 60 * time.Second
 // cannot exhaust the memory of a daemon.
 const maxOutput = 16 << 20
 
+// ErrNotFound is the cause of the error for a program that is not installed.
+var ErrNotFound = exec.ErrNotFound
+
 // Runner starts programs. The zero value is ready for use; a Runner is safe for
 // concurrent use.
 type Runner struct {

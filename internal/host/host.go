@@ -4,7 +4,8 @@
 // for our SAN, udev rules and LVM's filter that keep the host out of what is
 // inside a volume, and the checks that the daemons it stands on are there.
 //
-// It writes files of its own only, and only when their content differs.
+// It writes files of its own, only when their content differs, and LVM's
+// lvmlocal.conf where an admin has said nothing about filters.
 package host
 
 import (
@@ -13,10 +14,11 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"text/template"
 	"time"
 
@@ -29,8 +31,6 @@ var (
 	multipathConf string
 	//go:embed udev.rules
 	udevRules []byte
-	//go:embed lvmlocal.conf
-	lvmConf []byte
 )
 
 // pollingInterval is multipathd's default, in seconds: no_path_retry counts in it.
@@ -45,8 +45,9 @@ type Host struct {
 }
 
 // Prepare writes the files and makes udev and multipathd read them. noPath
-// bounds how long I/O to a volume waits while it has no path. It fails, with the
-// next step, when multipathd does not run.
+// bounds how long I/O to a volume waits while it has no path, unless a bound was
+// set before: that one stays until SetNoPathTimeout. It fails, with the next
+// step, when multipathd does not run.
 func (h *Host) Prepare(ctx context.Context, noPath time.Duration) error {
 	changed, err := h.write("/etc/udev/rules.d/57-mallee.rules", udevRules)
 	if err != nil {
@@ -60,62 +61,65 @@ func (h *Host) Prepare(ctx context.Context, noPath time.Duration) error {
 	if err := h.excludeFromLVM(ctx); err != nil {
 		return err
 	}
-	return h.SetNoPathTimeout(ctx, noPath)
+	if retries, ok := h.retries(); ok {
+		noPath = time.Duration(retries) * pollingInterval * time.Second
+	}
+	if _, err := h.writeMultipath(noPath); err != nil {
+		return err
+	}
+	// Also unchanged: multipathd may have started before the file was there.
+	return h.reconfigure(ctx)
 }
 
 // SetNoPathTimeout bounds how long I/O to a volume waits while it has no path,
 // in whole intervals of multipathd's poll. Volumes that are attached take the
 // new bound at once.
 func (h *Host) SetNoPathTimeout(ctx context.Context, noPath time.Duration) error {
+	changed, err := h.writeMultipath(noPath)
+	if err != nil || !changed {
+		return err
+	}
+	h.Log.InfoContext(ctx, "multipathd's settings written", "nopath_timeout", noPath)
+	return h.reconfigure(ctx)
+}
+
+const multipathFile = "/etc/multipath/conf.d/mallee.conf"
+
+func (h *Host) writeMultipath(noPath time.Duration) (changed bool, err error) {
+	retries := max(1, int((noPath+pollingInterval*time.Second-1)/(pollingInterval*time.Second)))
 	var conf bytes.Buffer
-	retries := max(1, int((noPath+(pollingInterval-1)*time.Second)/(pollingInterval*time.Second)))
 	t := template.Must(template.New("multipath.conf").Parse(multipathConf))
 	if err := t.Execute(&conf, struct{ Retries int }{retries}); err != nil {
-		return err
+		return false, err
 	}
-	changed, err := h.write("/etc/multipath/conf.d/mallee.conf", conf.Bytes())
+	return h.write(multipathFile, conf.Bytes())
+}
+
+var retriesLine = regexp.MustCompile(`(?m)^\s*no_path_retry (\d+)$`)
+
+// retries returns the bound that was written last.
+func (h *Host) retries() (int, bool) {
+	conf, err := os.ReadFile(h.path(multipathFile))
 	if err != nil {
-		return err
+		return 0, false
 	}
-	// Also unchanged: multipathd may have started before the file was there.
-	if err := h.Multipath.Reconfigure(ctx); err != nil {
-		if errors.Is(err, multipath.ErrNotRunning) {
-			return fmt.Errorf("%w: start it with systemctl start multipathd", err)
-		}
+	match := retriesLine.FindSubmatch(conf)
+	if match == nil {
+		return 0, false
+	}
+	n, err := strconv.Atoi(string(match[1]))
+	return n, err == nil
+}
+
+func (h *Host) reconfigure(ctx context.Context) error {
+	err := h.Multipath.Reconfigure(ctx)
+	switch {
+	case errors.Is(err, multipath.ErrNotRunning):
+		return fmt.Errorf("%w: start it with systemctl start multipathd", err)
+	case err != nil:
 		return fmt.Errorf("cannot make multipathd read its settings anew: %w", err)
 	}
-	if changed {
-		h.Log.InfoContext(ctx, "multipathd's settings written", "no_path_retry", retries)
-	}
 	return nil
-}
-
-// excludeFromLVM keeps LVM's own commands from volumes. An admin's file is left
-// as it is.
-func (h *Host) excludeFromLVM(ctx context.Context) error {
-	const file = "/etc/lvm/lvmlocal.conf"
-	have, err := os.ReadFile(h.path(file))
-	if err == nil && !bytes.HasPrefix(have, []byte("# Written by malleed")) && !onlyComments(have) {
-		if !bytes.Contains(have, []byte("/dev/mallee/")) {
-			h.Log.WarnContext(ctx, "LVM's settings are the admin's own: add the filter of docs/how-to/lvm.md", "file", file)
-		}
-		return nil
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	_, err = h.write(file, lvmConf)
-	return err
-}
-
-func onlyComments(content []byte) bool {
-	for line := range bytes.Lines(content) {
-		line = bytes.TrimSpace(line)
-		if len(line) > 0 && line[0] != '#' && !bytes.Equal(line, []byte("local {")) && !bytes.Equal(line, []byte("}")) {
-			return false
-		}
-	}
-	return true
 }
 
 // write makes file have content, and tells whether it had another.
@@ -128,10 +132,21 @@ func (h *Host) write(file string, content []byte) (changed bool, err error) {
 		return false, err
 	}
 	temp := file + ".mallee-new" // udev and multipathd read *.rules and *.conf only
-	if err := os.WriteFile(temp, content, 0o644); err != nil {
+	if err := writeSynced(temp, content); err != nil {
 		return false, err
 	}
 	return true, os.Rename(temp, file)
+}
+
+// writeSynced writes a file whose content is on disk when it returns: renamed
+// without that, it could be empty after a power failure.
+func writeSynced(file string, content []byte) error {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 func (h *Host) path(file string) string { return filepath.Join("/", h.Root, file) }

@@ -42,6 +42,7 @@ func newMachine(t *testing.T) *machine {
 	t.Helper()
 	m := &machine{t: t, dir: t.TempDir()}
 	m.udevadm(0)
+	m.lvm("")
 	m.Host = &host.Host{
 		Run:       command.Runner{Path: []string{m.dir}},
 		Multipath: multipath.Client{Socket: filepath.Join(m.dir, "socket")},
@@ -57,6 +58,18 @@ func (m *machine) udevadm(exit int) {
 	m.t.Helper()
 	script := fmt.Sprintf("#!/bin/sh\necho \"udevadm $*\" >>%s\nexit %d\n", filepath.Join(m.dir, "calls"), exit)
 	if err := os.WriteFile(filepath.Join(m.dir, "udevadm"), []byte(script), 0o755); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// lvm makes lvmconfig tell a filter, or that there is none.
+func (m *machine) lvm(filter string) {
+	m.t.Helper()
+	script := "#!/bin/sh\nexit 5\n"
+	if filter != "" {
+		script = "#!/bin/sh\necho '" + filter + "'\n"
+	}
+	if err := os.WriteFile(filepath.Join(m.dir, "lvmconfig"), []byte(script), 0o755); err != nil {
 		m.t.Fatal(err)
 	}
 }
@@ -159,7 +172,7 @@ func TestPrepareKeepsTheHostOutOfVolumes(t *testing.T) {
 	for file, want := range map[string][]string{
 		multipathConf: {`vendor "MALLEE"`, "no_path_retry 24\n", `skip_kpartx "yes"`, `user_friendly_names "no"`},
 		udevRules:     {`ATTRS{vendor}=="MALLEE*"`, `ENV{DM_UUID}=="mpath-360014056d6c6c65*"`, `ENV{DM_NOSCAN}="1"`},
-		lvmConf:       {"r|^/dev/mallee/|", "r|^/dev/disk/by-id/dm-uuid-mpath-360014056d6c6c65|", "a|.*|"},
+		lvmConf:       {"r|^/dev/mallee/|", "r|^/dev/disk/by-id/dm-uuid-mpath-360014056d6c6c65|"},
 	} {
 		for _, w := range want {
 			if text := m.read(file); !strings.Contains(text, w) {
@@ -254,20 +267,23 @@ func TestAnAdminsLVMSettingsAreLeftAlone(t *testing.T) {
 	const stock = "# This is a local configuration file template for the LVM2 system\n\nlocal {\n\t# host_id = 0\n}\n"
 	for _, test := range []struct {
 		name    string
-		before  string
+		before  string // lvmlocal.conf
+		filter  string // what LVM uses
 		written bool
 		warned  bool
 	}{
-		{"the distribution's, without a setting", stock, true, false},
-		{"empty", "", true, false},
-		{"ours of an earlier release", "# Written by malleed; changes are overwritten.\ndevices {\n}\n", true, false},
-		{"a setting", "local {\n\thost_id = 7\n}\n", false, true},
-		{"a setting after a comment about us", "# beside mallee\nlocal {\n\thost_id = 7\n}\n", false, true},
-		{"our filter in the admin's own", "devices {\n\tglobal_filter = [ \"r|^/dev/mallee/|\", \"r|^/dev/sdx|\" ]\n}\n", false, false},
+		{"the distribution's, without a setting", stock, "", true, false},
+		{"empty", "", "", true, false},
+		{"ours of an earlier release", "# Written by malleed; changes are overwritten.\ndevices {\n}\n", `global_filter=["r|^/dev/mallee/|"]`, true, false},
+		{"a setting", "local {\n\thost_id = 7\n}\n", "", false, true},
+		{"a setting after a comment about us", "# beside mallee\nlocal {\n\thost_id = 7\n}\n", "", false, true},
+		{"a filter in lvm.conf", stock, `global_filter=["r|^/dev/drbd|"]`, false, true},
+		{"ours in the admin's own filter", stock, `global_filter=["r|^/dev/disk/by-id/dm-uuid-mpath-360014056d6c6c65|","r|^/dev/sdx|"]`, false, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			m := newMachine(t)
 			m.write(lvmConf, test.before)
+			m.lvm(test.filter)
 			m.prepare()
 			if got := m.read(lvmConf); (got != test.before) != test.written {
 				t.Errorf("written: %t, want %t; it holds\n%s", got != test.before, test.written, got)
@@ -276,6 +292,29 @@ func TestAnAdminsLVMSettingsAreLeftAlone(t *testing.T) {
 				t.Errorf("warned: %t, want %t; the log says\n%s", warned, test.warned, &m.log)
 			}
 		})
+	}
+}
+
+// One of a device's names that a pattern accepts wins over those that others
+// reject, and every device has names that no pattern of ours names.
+func TestTheFilterAcceptsNothing(t *testing.T) {
+	m := newMachine(t)
+	m.prepare()
+	if text := m.read(lvmConf); strings.Contains(text, `"a|`) {
+		t.Errorf("a pattern accepts:\n%s", text)
+	}
+}
+
+// A node controller that restarts while nobody tells it the bound must not
+// shorten it for volumes that are attached.
+func TestPrepareKeepsTheBoundThatWasSet(t *testing.T) {
+	m := newMachine(t)
+	if err := m.SetNoPathTimeout(t.Context(), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	m.prepare()
+	if text := m.read(multipathConf); !strings.Contains(text, "no_path_retry 720\n") {
+		t.Errorf("the bound of an hour is now\n%s", text)
 	}
 }
 

@@ -125,6 +125,11 @@ func (c Client) DisableQueueing(ctx context.Context, name string) error {
 	return c.do(ctx, "disablequeueing map "+name)
 }
 
+// RestoreQueueing undoes DisableQueueing.
+func (c Client) RestoreQueueing(ctx context.Context, name string) error {
+	return c.do(ctx, "restorequeueing map "+name)
+}
+
 // Reconfigure makes multipathd read its configuration anew. Maps stay.
 func (c Client) Reconfigure(ctx context.Context) error {
 	return c.do(ctx, "reconfigure")

@@ -174,7 +174,11 @@ func (k *keeper) detach(ctx context.Context, w wish, before, report *cloudv1.Att
 	v, pathsErr := volume(w)
 	ctx, cancel := context.WithTimeout(ctx, detachTimeout)
 	defer cancel()
-	if err := k.connector.Detach(ctx, v); err != nil {
+	err := k.connector.Detach(ctx, v)
+	if lost, ok := errors.AsType[*connector.LostWritesError](err); ok {
+		report.Message, err = lost.Error(), nil
+	}
+	if err != nil {
 		report.Message, report.Device = err.Error(), before.GetDevice()
 		if _, inUse := errors.AsType[*connector.InUseError](err); inUse && pathsErr == nil {
 			// Its user relies on the paths until the device is given back.

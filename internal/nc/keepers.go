@@ -23,7 +23,7 @@ type keepers struct {
 type running struct {
 	*keeper
 	start func()
-	stop  context.CancelFunc
+	stop  func() // returns when its goroutine has ended
 }
 
 func newKeepers(o Options, r *reporter, m *metrics) *keepers {
@@ -89,12 +89,24 @@ func (ks *keepers) apply(ctx context.Context, state *cloudv1.NodeState, wg *sync
 }
 
 func (ks *keepers) newKeeper(ctx context.Context) running {
-	ctx, stop := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
 	k := &keeper{
 		connector: ks.options.Connector, log: ks.options.Log, reporter: ks.reporter, metrics: ks.metrics,
 		changed: make(chan struct{}, 1),
 	}
-	return running{keeper: k, start: func() { k.run(ctx) }, stop: stop}
+	return running{
+		keeper: k,
+		start: func() {
+			defer close(ended)
+			k.run(ctx)
+		},
+		// Whoever forgets what a keeper has found must be sure that it finds no more.
+		stop: func() {
+			cancel()
+			<-ended
+		},
+	}
 }
 
 func joined(list []string) string { return strings.Join(list, ",") }

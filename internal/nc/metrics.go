@@ -24,7 +24,7 @@ func newMetrics(r *prometheus.Registry) *metrics {
 			Name: "mallee_node_paths", Help: "Expected paths of each attached volume, by how they are.",
 		}, []string{"volume_id", "state"}),
 		attach: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "mallee_node_attach_seconds", Help: "Time from the SAN's offer to a usable device.", Buckets: buckets,
+			Name: "mallee_node_attach_seconds", Help: "Time from a wish to a usable device.", Buckets: buckets,
 		}),
 		detach: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "mallee_node_detach_seconds", Help: "Time from the wish to detach until nothing is left on the node.", Buckets: buckets,

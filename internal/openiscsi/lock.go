@@ -48,10 +48,7 @@ func (in *Initiator) locked(ctx context.Context, f func() error) error {
 		if !errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("cannot lock open-iscsi's database: %w", err)
 		}
-		if abandoned(link, time.Now()) {
-			os.Remove(link)
-			continue
-		}
+		in.breakAbandoned(link)
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("cannot lock open-iscsi's database: %s is held: %w", link, ctx.Err())
@@ -59,7 +56,20 @@ func (in *Initiator) locked(ctx context.Context, f func() error) error {
 		}
 	}
 	defer os.Remove(link)
+	if err := ctx.Err(); err != nil {
+		return err // whoever gave up must not find the work done later
+	}
 	return f()
+}
+
+// breakAbandoned removes a lock whose holder was killed. One caller at a time: a
+// second one would remove the lock that the first has taken since.
+func (in *Initiator) breakAbandoned(link string) {
+	in.breaking.Lock()
+	defer in.breaking.Unlock()
+	if abandoned(link, time.Now()) {
+		os.Remove(link)
+	}
 }
 
 // abandoned reports whether the lock was taken too long ago to be held still.
@@ -67,7 +77,7 @@ func (in *Initiator) locked(ctx context.Context, f func() error) error {
 // which the lock was taken.
 func abandoned(link string, now time.Time) bool {
 	var st unix.Stat_t
-	if unix.Stat(link, &st) != nil || st.Nlink < 2 {
+	if unix.Stat(link, &st) != nil {
 		return false
 	}
 	return now.Sub(time.Unix(st.Ctim.Unix())) > abandonedAfter

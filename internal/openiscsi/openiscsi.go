@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/mallee-io/mallee/internal/command"
 )
@@ -48,6 +49,8 @@ type Initiator struct {
 	Run command.Runner
 	// Sys, Etc and Lock replace /sys, /etc/iscsi and /run/lock/iscsi in tests.
 	Sys, Etc, Lock string
+
+	breaking sync.Mutex // held while an abandoned lock is removed
 }
 
 func (in *Initiator) sys(elem ...string) string {

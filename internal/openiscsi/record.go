@@ -96,6 +96,16 @@ func (in *Initiator) RemoveRecords(ctx context.Context, target string) error {
 	})
 }
 
+// RecordedTargets returns the targets that have a node record of ours, some of
+// them more than once.
+func (in *Initiator) RecordedTargets() ([]string, error) {
+	files, err := filepath.Glob(in.etc("nodes", "*", "*", Prefix+"*"))
+	for i, file := range files {
+		files[i] = filepath.Base(filepath.Dir(filepath.Dir(file)))
+	}
+	return files, err
+}
+
 // recordFile follows open-iscsi's layout: nodes/TARGET/ADDRESS,PORT,TPGT/IFACE.
 func (in *Initiator) recordFile(p Portal) string {
 	portal := fmt.Sprintf("%s,%d,%d", p.Addr.Addr(), p.Addr.Port(), p.TPGT)
