@@ -116,12 +116,12 @@ func startNode(t *testing.T, clouds ...*cloud) {
 				return byAddr[addr].listener.DialContext(ctx)
 			}))
 	}
-	r := newReporter(o.Log)
+	r := newReporter()
 	k := newKeepers(o, r, newMetrics(nil))
-	f := &follower{options: o, initiator: "iqn.2026-11.io.mallee:nc1", keepers: k, reporter: r}
+	a := newAgent(o, "iqn.2026-11.io.mallee:nc1", k, r)
 	ctx, cancel := context.WithCancel(t.Context())
 	var parts sync.WaitGroup
-	for _, run := range []func(context.Context) error{f.run, r.run, k.run} {
+	for _, run := range []func(context.Context) error{a.Run, k.run} {
 		parts.Go(func() {
 			if err := run(ctx); err != nil {
 				t.Error(err)

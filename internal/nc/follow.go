@@ -6,65 +6,40 @@ import (
 	"context"
 	"time"
 
+	"google.golang.org/grpc"
+
 	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
+	"github.com/mallee-io/mallee/internal/agent"
 )
 
-// follower keeps a stream of wishes open to one of the cloud controllers.
+// follower hands what the cloud wants to the keepers.
 type follower struct {
-	options   Options
-	initiator string
-	keepers   *keepers
-	reporter  *reporter
-	noPath    time.Duration // what multipathd was last told
+	options  Options
+	keepers  *keepers
+	noPath   time.Duration // what multipathd was last told
+	instance string        // what the cloud last called this node
 }
 
-// reconnectPause is the pause before the next cloud controller is tried.
-const reconnectPause = time.Second
-
-func (f *follower) run(ctx context.Context) error {
-	for i := 0; ; i++ {
-		addr := f.options.CLC[i%len(f.options.CLC)]
-		err := f.follow(ctx, addr)
-		f.reporter.disconnect()
-		if ctx.Err() != nil {
-			return nil
-		}
-		f.options.Log.WarnContext(ctx, "no connection to the cloud controller: attached volumes go on", "clc", addr, "error", err)
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(reconnectPause):
-		}
-	}
+// newAgent returns what keeps in touch with the cloud controller.
+func newAgent(o Options, initiator string, k *keepers, r *reporter) *agent.Agent[cloudv1.NodeState] {
+	f := &follower{options: o, keepers: k}
+	return agent.New(agent.Options[cloudv1.NodeState]{
+		CLC: o.CLC, Dial: o.Dial, Log: o.Log, Meanwhile: "attached volumes go on",
+		Watch: func(ctx context.Context, c cloudv1.CloudClient) (grpc.ServerStreamingClient[cloudv1.NodeState], error) {
+			return c.WatchNode(ctx, &cloudv1.WatchNodeRequest{Partition: o.Partition, Initiator: initiator})
+		},
+		Take:    f.take,
+		Changed: r.dirty, Report: r.tell,
+	})
 }
 
-// follow hands every state that the cloud controller at addr sends to the
-// keepers, until the stream breaks.
-func (f *follower) follow(ctx context.Context, addr string) error {
-	conn, err := f.options.Dial(addr)
-	if err != nil {
-		return err
+func (f *follower) take(ctx context.Context, state *cloudv1.NodeState) {
+	if f.instance != state.GetInstanceId() {
+		f.instance = state.GetInstanceId()
+		f.options.Log.InfoContext(ctx, "the cloud knows this node", "instance_id", f.instance)
 	}
-	defer conn.Close()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	client := cloudv1.NewCloudClient(conn)
-	stream, err := client.WatchNode(ctx, &cloudv1.WatchNodeRequest{Partition: f.options.Partition, Initiator: f.initiator})
-	if err != nil {
-		return err
-	}
-	for first := true; ; first = false {
-		state, err := stream.Recv()
-		if err != nil {
-			return err
-		}
-		if first {
-			f.options.Log.InfoContext(ctx, "connected to the cloud controller", "clc", addr, "instance_id", state.GetInstanceId())
-		}
-		f.setNoPathTimeout(ctx, time.Duration(state.GetNopathTimeoutSeconds())*time.Second)
-		f.keepers.set(state)
-		f.reporter.connect(client)
-	}
+	f.setNoPathTimeout(ctx, time.Duration(state.GetNopathTimeoutSeconds())*time.Second)
+	f.keepers.set(state)
 }
 
 func (f *follower) setNoPathTimeout(ctx context.Context, d time.Duration) {

@@ -91,7 +91,7 @@ func TestPathStatesAreTheClouds(t *testing.T) {
 func newKeeper(registry *prometheus.Registry) *keeper {
 	log := slog.New(slog.DiscardHandler)
 	return &keeper{
-		connector: connector.New(connector.Options{}), log: log, reporter: newReporter(log),
+		connector: connector.New(connector.Options{}), log: log, reporter: newReporter(),
 		metrics: newMetrics(registry), changed: make(chan struct{}, 1),
 	}
 }

@@ -57,14 +57,13 @@ func Run(ctx context.Context, o Options) error {
 	if err := o.Host.Prepare(ctx, defaultNoPathTimeout); err != nil {
 		return fmt.Errorf("cannot prepare this node: %w", err)
 	}
-	r := newReporter(o.Log)
+	r := newReporter()
 	k := newKeepers(o, r, newMetrics(o.Registry))
-	f := &follower{options: o, initiator: initiator, keepers: k, reporter: r}
+	a := newAgent(o, initiator, k, r)
 
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return o.Connector.Run(ctx) })
-	g.Go(func() error { return f.run(ctx) })
-	g.Go(func() error { return r.run(ctx) })
+	g.Go(func() error { return a.Run(ctx) })
 	g.Go(func() error { return k.run(ctx) })
 	g.Go(func() error { return sweep(ctx, o) })
 	return g.Wait()

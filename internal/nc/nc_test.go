@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 
 	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
+	"github.com/mallee-io/mallee/internal/agent"
 )
 
 const (
@@ -106,8 +107,8 @@ func TestReportsComeWithoutAChangeToo(t *testing.T) {
 		c.await(about("vol-0000000a"))
 		start := time.Now()
 		<-c.reports
-		if d := time.Since(start); d > reportInterval {
-			t.Errorf("the next report came after %s, want %s", d, reportInterval)
+		if d := time.Since(start); d > agent.ReportInterval {
+			t.Errorf("the next report came after %s, want %s", d, agent.ReportInterval)
 		}
 	})
 }

@@ -4,9 +4,11 @@ package sc
 
 import (
 	"context"
-	"time"
+
+	"google.golang.org/grpc"
 
 	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
+	"github.com/mallee-io/mallee/internal/agent"
 )
 
 // state is what the CLC wants, whole.
@@ -30,65 +32,21 @@ func (w wishes) good() bool {
 	}
 }
 
-// reconnectPause is the pause before the next CLC is tried.
-const reconnectPause = time.Second
-
-// follower keeps a stream of wishes open to one of the CLCs.
-type follower struct {
-	options  Options
-	states   chan wishes // holds the latest that was not taken yet
-	reporter *reporter
-}
-
-func (f *follower) run(ctx context.Context) error {
-	before := ""
-	for i := 0; ; i++ {
-		addr := f.options.CLC[i%len(f.options.CLC)]
-		err := f.follow(ctx, addr)
-		f.reporter.disconnect()
-		if ctx.Err() != nil {
-			return nil
-		}
-		// It is tried every second; a line for each would bury the others.
-		if now := addr + err.Error(); now != before {
-			f.options.Log.WarnContext(ctx, "no connection to the cloud controller: starting nothing until there is one", "clc", addr, "error", err)
-			before = now
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(reconnectPause):
-		}
-	}
-}
-
-// follow passes on every state that the CLC at addr sends until the stream breaks.
-func (f *follower) follow(ctx context.Context, addr string) error {
-	conn, err := f.options.Dial(addr)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	client := cloudv1.NewCloudClient(conn)
-	stream, err := client.WatchPartition(ctx, &cloudv1.WatchPartitionRequest{Partition: f.options.Partition})
-	if err != nil {
-		return err
-	}
-	for first := true; ; first = false {
-		s, err := stream.Recv()
-		if err != nil {
-			return err
-		}
-		if first {
-			f.options.Log.InfoContext(ctx, "connected to the cloud controller", "clc", addr)
-			f.reporter.connect(client)
-		}
-		select {
-		case <-f.states: // overtaken
-		default:
-		}
-		f.states <- wishes{s, ctx.Done()}
-	}
+// newAgent returns what keeps in touch with the CLC: it puts the latest wishes
+// into states, which holds one, and takes reports from rep.
+func newAgent(o Options, states chan wishes, rep *reporter) *agent.Agent[cloudv1.PartitionState] {
+	return agent.New(agent.Options[cloudv1.PartitionState]{
+		CLC: o.CLC, Dial: o.Dial, Log: o.Log, Meanwhile: "nothing is started on the SAN",
+		Watch: func(ctx context.Context, c cloudv1.CloudClient) (grpc.ServerStreamingClient[cloudv1.PartitionState], error) {
+			return c.WatchPartition(ctx, &cloudv1.WatchPartitionRequest{Partition: o.Partition})
+		},
+		Take: func(ctx context.Context, s state) {
+			select {
+			case <-states: // overtaken
+			default:
+			}
+			states <- wishes{s, ctx.Done()}
+		},
+		Changed: rep.changed, Report: rep.send,
+	})
 }

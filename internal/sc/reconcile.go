@@ -28,7 +28,7 @@ const (
 type reconciler struct {
 	options Options
 	states  <-chan wishes
-	report  func(*cloudv1.PartitionReport)
+	report  func(*cloudv1.PartitionReport, wishes)
 	metrics *metrics
 
 	want    wishes
@@ -52,7 +52,7 @@ type key struct {
 	initiator string // empty for the volume itself
 }
 
-func newReconciler(o Options, states <-chan wishes, report func(*cloudv1.PartitionReport)) *reconciler {
+func newReconciler(o Options, states <-chan wishes, report func(*cloudv1.PartitionReport, wishes)) *reconciler {
 	return &reconciler{
 		options: o, states: states, report: report, metrics: newMetrics(o.Registry),
 		slots: make(chan struct{}, parallel), done: make(chan outcome),
@@ -78,7 +78,7 @@ func (r *reconciler) run(ctx context.Context) error {
 		if !r.want.good() {
 			continue // nothing is known of what should be
 		}
-		r.report(r.step(ctx))
+		r.report(r.step(ctx), r.want)
 		timer.Reset(r.pause())
 	}
 }

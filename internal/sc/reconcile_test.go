@@ -115,7 +115,7 @@ func run(t *testing.T, f func(*testing.T, *bench)) {
 	})
 }
 
-func (b *bench) set(r *cloudv1.PartitionReport) {
+func (b *bench) set(r *cloudv1.PartitionReport, _ wishes) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.latest = r

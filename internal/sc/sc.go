@@ -47,12 +47,11 @@ type Options struct {
 // reached it starts none: a successor may be at work.
 func Run(ctx context.Context, o Options) error {
 	states := make(chan wishes, 1)
-	rep := newReporter(o.Partition, o.Log)
-	f := &follower{options: o, states: states, reporter: rep}
+	rep := newReporter(o.Partition)
+	a := newAgent(o, states, rep)
 	r := newReconciler(o, states, rep.set)
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return f.run(ctx) })
-	g.Go(func() error { return rep.run(ctx) })
+	g.Go(func() error { return a.Run(ctx) })
 	g.Go(func() error { return r.run(ctx) })
 	return g.Wait()
 }
