@@ -51,7 +51,9 @@ func TestACallThatNeverEndsDoesNotKeepTheProcessFromEnding(t *testing.T) {
 	go func() {
 		defer close(stopped)
 		stopAdmin(server, 10*time.Millisecond)
-		<-served
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
 	}()
 	select {
 	case <-stopped:

@@ -65,6 +65,7 @@ func TestAStartWhileALUNDrainsHoldsUpOnlyThatOne(t *testing.T) {
 		must(t, killed.AddBackstore(disk))
 		must(t, killed.AddBackstore(disk2))
 		must(t, killed.Map(first))
+		must(t, killed.Map(second))
 		must(t, killed.Map(lio.Mapping{Initiator: nc2, LUN: 7, Backstore: disk2.Name}))
 		end := hold(fs)
 		// Its thread stays in the kernel.
@@ -73,8 +74,9 @@ func TestAStartWhileALUNDrainsHoldsUpOnlyThatOne(t *testing.T) {
 		fs.Drain = nil
 
 		target := started(t, fs)
-		must(t, target.Map(second))
 		must(t, target.Unmap(nc2, disk2.Name))
+		must(t, target.Unmap(nc1, disk2.Name)) // Of the same initiator.
+		must(t, target.Map(second))
 		if target.Map(first) == nil {
 			t.Error("a LUN was given while commands for it are in flight")
 		}

@@ -88,6 +88,7 @@ func (t *Target) learnACL(initiator mallee.IQN) error {
 			t.mapped[s] = backstore
 			p := pair{initiator, backstore}
 			t.luns[p] = append(t.luns[p], path.Base(to))
+			t.whole[p] = true
 		}
 	}
 	return nil
@@ -143,13 +144,17 @@ func (t *Target) removable() []seat {
 	return all
 }
 
-// interrupted reports whether commands of an initiator may be draining for a
-// process that is gone.
-func (t *Target) interrupted(initiator mallee.IQN) bool {
+// interrupted reports whether commands for p may be draining for a process that
+// is gone. They are not if p was mapped when we started: it has had one LUN, and
+// that is not the one that drains.
+func (t *Target) interrupted(p pair) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.whole[p] {
+		return false
+	}
 	for s := range t.broken {
-		if s.initiator == initiator {
+		if s.initiator == p.initiator {
 			return true
 		}
 	}

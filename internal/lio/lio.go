@@ -71,6 +71,7 @@ type Target struct {
 	mapped map[seat]string   // the backstore of each mapped LUN
 	luns   map[pair][]string // the LUNs of the TPG made for a mapping
 	last   uint16            // the number of the LUN of the TPG made last
+	whole  map[pair]bool     // was mapped when we started
 	// broken are the mapped LUNs that a killed process left without a link, until
 	// settled is closed: then all it left is known and cleared away.
 	broken  map[seat]bool
@@ -96,7 +97,8 @@ func New(fs FS, iqn mallee.IQN) (*Target, error) {
 	}
 	return &Target{
 		fs: fs, iqn: iqn,
-		mapped: map[seat]string{}, luns: map[pair][]string{}, broken: map[seat]bool{}, settled: make(chan struct{}),
+		mapped: map[seat]string{}, luns: map[pair][]string{}, whole: map[pair]bool{},
+		broken: map[seat]bool{}, settled: make(chan struct{}),
 	}, nil
 }
 

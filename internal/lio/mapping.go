@@ -25,7 +25,8 @@ const maxTPGLUN = 65535
 
 // Map shows a backstore to an initiator as lun, and makes the ACL that lets the
 // initiator in. The same mapping again is no error; another one that has the
-// LUN is, also while its last commands are draining.
+// LUN is, also while its last commands are draining. A backstore keeps its LUN of
+// an initiator until Unmap has returned without an error.
 func (t *Target) Map(m Mapping) error {
 	if !m.Initiator.Valid() || !validName(m.Backstore) {
 		return fmt.Errorf("cannot map %q to %q: a name is not allowed", m.Backstore, m.Initiator)
@@ -138,7 +139,7 @@ func (t *Target) Unmap(initiator mallee.IQN, backstore string) error {
 		}
 		t.forgetLUN(p, lun)
 	}
-	if t.interrupted(initiator) {
+	if t.interrupted(p) {
 		<-t.settled
 		// What was found draining may have been this one.
 		if t.lunOf(p) != "" {

@@ -107,7 +107,7 @@ func (e *exports) save() error {
 // sync its directory's entry). Without it a power cut may bring the file back as
 // it was before, and with it LUNs that other volumes have had since.
 func syncDirectory(dir string) error {
-	d, err := os.Open(dir) //nolint:gosec // The directory is the admin's choice.
+	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}

@@ -311,19 +311,19 @@ func (r *labRun) drained(v san.Volume, initiator mallee.IQN, device string) {
 	r.Logf("the write in flight ended with exit code %d, %v", code, err)
 }
 
-// beside exports another volume and takes it back, while one drains.
+// beside takes exports of another volume back and makes them, while one drains.
 func (r *labRun) beside(initiator mallee.IQN) {
 	r.Helper()
 	short, cancel := context.WithTimeout(r.ctx, 20*time.Second)
 	defer cancel()
 	began := time.Now()
 	for _, to := range []mallee.IQN{initiator, nobody} {
+		if err := r.client.Unexport(short, r.spare.ID, to); err != nil {
+			r.Errorf("unexport from %s while another volume drains: %v", to, err)
+		}
 		if _, err := r.client.Export(short, r.spare.ID, to); err != nil {
 			r.Errorf("export to %s while another volume drains: %v", to, err)
 		}
-	}
-	if err := r.client.Unexport(short, r.spare.ID, nobody); err != nil {
-		r.Errorf("unexport while another volume drains: %v", err)
 	}
 	r.Logf("exported and unexported beside a draining volume in %v", time.Since(began))
 }
