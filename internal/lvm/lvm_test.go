@@ -3,11 +3,13 @@
 package lvm
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -130,6 +132,22 @@ func TestRemoveTouchesOursOnly(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func TestAChangeIsGivenMoreTimeThanALook(t *testing.T) {
+	p, _ := lvmSaying(t, captured(t, "lvs_active.json"), "", "0")
+	p.run.Timeout = time.Nanosecond
+	if _, err := p.Contents(t.Context()); err == nil {
+		t.Error("a look took longer than its timeout")
+	}
+	if err := p.Create(t.Context(), "vol-1a2b3c4d", 1<<30); err != nil {
+		t.Error(err)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := p.Create(gone, "vol-1a2b3c4d", 1<<30); err != nil {
+		t.Errorf("broken off with its caller: %v", err)
 	}
 }
 
