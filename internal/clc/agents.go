@@ -116,13 +116,15 @@ func (c *Controller) ReportPartition(ctx context.Context, report *cloudv1.Partit
 	if err := c.presence.reported(report.GetPartition(), name, report.GetPool()); err != nil {
 		return nil, err
 	}
-	for _, r := range report.GetVolumes() {
-		if err := c.volumeReported(ctx, report.GetPartition(), r); err != nil {
+	// Exports first: they are few, somebody waits for each, and a partition has
+	// volumes by the thousand.
+	for _, r := range report.GetExports() {
+		if err := c.exportReported(ctx, report.GetPartition(), r); err != nil {
 			return nil, err
 		}
 	}
-	for _, r := range report.GetExports() {
-		if err := c.exportReported(ctx, report.GetPartition(), r); err != nil {
+	for _, r := range report.GetVolumes() {
+		if err := c.volumeReported(ctx, report.GetPartition(), r); err != nil {
 			return nil, err
 		}
 	}

@@ -32,6 +32,7 @@ func Dial(addr string, b *Bundle, peer Role) (*grpc.ClientConn, error) {
 		grpc.WithTransportCredentials(credentials.NewTLS(b.clientTLS(peer))),
 		grpc.WithUnaryInterceptor(callUnary),
 		grpc.WithStreamInterceptor(openStream),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveTimeout, PermitWithoutStream: true}),
 		// gRPC waits up to two minutes between attempts by default. A part that
 		// comes back should be seen in seconds.

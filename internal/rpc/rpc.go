@@ -34,6 +34,11 @@ const (
 // private use (".internal", ICANN resolution 2024.07.29.06) and never resolved.
 const Domain = "mallee.internal"
 
+// maxMessage bounds a message either way. States and reports are told whole:
+// with gRPC's default for what is received, 4 MiB, a partition of some ten
+// thousand volumes would come to a standstill.
+const maxMessage = 64 << 20
+
 // Valid reports whether r is one of the roles.
 func (r Role) Valid() bool {
 	switch r {

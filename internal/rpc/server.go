@@ -46,6 +46,8 @@ func NewServer(b *Bundle, log *slog.Logger, allowed ...Role) *grpc.Server {
 		grpc.Creds(credentials.NewTLS(b.serverTLS())),
 		grpc.UnaryInterceptor(g.unary),
 		grpc.StreamInterceptor(g.stream),
+		grpc.MaxRecvMsgSize(maxMessage),
+		grpc.MaxSendMsgSize(maxMessage),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepaliveTime, Timeout: keepaliveTimeout}),
 		// Stop ends the handlers' contexts. What they stand on, a store for
 		// example, must not be closed before they have returned.
