@@ -59,13 +59,13 @@ func up(ctx context.Context, out io.Writer, options lab.Options) error {
 		fmt.Fprintln(out)
 	}
 	fmt.Fprintf(out, `
-  disks, consoles and logs   %s
-  a shell in a machine       mallee-lab shell nc1
-  a command on its network   mallee-lab enter -- COMMAND
-  cut a path, and heal it    mallee-lab cut 10.107.1.200; mallee-lab heal 10.107.1.200
+  disks, consoles and logs   %[1]s
+  a shell in a machine       %[2]s shell nc1
+  a command on its network   %[2]s enter -- COMMAND
+  cut a path, and heal it    %[2]s cut 10.107.1.200; %[2]s heal 10.107.1.200
 
-Ctrl-C ends it.
-`, l.RunDir)
+Run these as root, in another terminal. Ctrl-C ends the lab.
+`, l.RunDir, os.Args[0])
 	<-ctx.Done()
 	return l.Close()
 }

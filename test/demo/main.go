@@ -21,10 +21,18 @@ import (
 	"github.com/mallee-io/mallee/test/scenario"
 )
 
+// resultFile is what the demo leaves for programs to read.
+const resultFile = "build/demo.json"
+
 // limit ends a demo that hangs.
 const limit = 12 * time.Minute
 
 func main() {
+	// What an earlier run has found must not be taken for what this one finds.
+	if err := os.Remove(resultFile); err != nil && !errors.Is(err, os.ErrNotExist) {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
 	if err := lab.Enter(); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
@@ -35,11 +43,11 @@ func main() {
 	defer cancel()
 
 	start := time.Now()
-	s := &story{start: start}
+	s := &story{start: start, result: result{Stages: []stage{}, Leftovers: map[string]int{}}}
 	err := s.tell(ctx)
 	s.result.Seconds = time.Since(start).Round(100 * time.Millisecond).Seconds()
 	s.result.OK = err == nil
-	if writeErr := s.result.write(filepath.Join("build", "demo.json")); writeErr != nil {
+	if writeErr := s.result.write(resultFile); writeErr != nil {
 		err = errors.Join(err, writeErr)
 	}
 	s.summary(err)
@@ -97,6 +105,6 @@ func (s *story) summary(err error) {
 		fmt.Printf("\nFAILED after %.0f s: %v\n", s.result.Seconds, err)
 		return
 	}
-	fmt.Printf("\nOK in %.0f s: %d MiB verified, %d I/O errors, longest stall %.1f s, nothing left (build/demo.json)\n",
-		s.result.Seconds, s.result.BytesVerified>>20, s.result.IOErrors, float64(s.result.LongestStallMS)/1000)
+	fmt.Printf("\nOK in %.0f s: %d MiB verified, %d I/O errors, longest stall %.1f s, nothing left (%s)\n",
+		s.result.Seconds, s.result.BytesVerified>>20, s.result.IOErrors, float64(s.result.LongestStallMS)/1000, resultFile)
 }

@@ -54,13 +54,21 @@ func (s *story) awaitPaths(ctx context.Context, volume string, up int) error {
 	return s.cloud.AwaitPaths(ctx, volume, len(scenario.DataAddrs), up)
 }
 
-// table prints the path table and notes it as a stage.
-func (s *story) table(ctx context.Context, name, volume string) error {
+// table prints the path table and notes it as a stage, at which up of the four
+// paths must be up.
+func (s *story) table(ctx context.Context, name, volume string, up int) error {
 	paths, err := s.cloud.Paths(ctx, volume)
 	if err != nil {
 		return err
 	}
-	s.result.Stages = append(s.result.Stages, stage{Name: name, Expected: len(scenario.DataAddrs), Up: scenario.Up(paths)})
+	now := stage{Name: name, Expected: len(scenario.DataAddrs), Up: scenario.Up(paths)}
+	s.result.Stages = append(s.result.Stages, now)
 	fmt.Println()
-	return s.show(ctx, "mallee", "path", "list")
+	if err := s.show(ctx, "mallee", "path", "list"); err != nil {
+		return err
+	}
+	if len(paths) != now.Expected || now.Up != up {
+		return fmt.Errorf("%d of %d paths are up, and %d should be", now.Up, len(paths), up)
+	}
+	return nil
 }

@@ -113,7 +113,7 @@ func (s *story) tempt(ctx context.Context, volume, instance string) error {
 	if err := s.attach(ctx, volume, instance); err != nil {
 		return err
 	}
-	if err := s.table(ctx, "attached", volume); err != nil {
+	if err := s.table(ctx, "attached", volume, 4); err != nil {
 		return err
 	}
 	opened, err := s.cloud.Opened(ctx)
@@ -144,7 +144,7 @@ func (s *story) fail(ctx context.Context, volume string) error {
 	if err := s.awaitPaths(ctx, volume, 2); err != nil {
 		return err
 	}
-	if err := s.table(ctx, "cut", volume); err != nil {
+	if err := s.table(ctx, "cut", volume, 2); err != nil {
 		return err
 	}
 	fmt.Println("fio goes on over the other two.")
@@ -160,7 +160,7 @@ func (s *story) fail(ctx context.Context, volume string) error {
 	if err := s.awaitPaths(ctx, volume, 4); err != nil {
 		return err
 	}
-	if err := s.table(ctx, "healed", volume); err != nil {
+	if err := s.table(ctx, "healed", volume, 4); err != nil {
 		return err
 	}
 	s.say("fio writes on, then reads back every block.")
@@ -198,7 +198,6 @@ func (s *story) remove(ctx context.Context, volume string) error {
 	if err != nil {
 		return err
 	}
-	s.result.Leftovers = map[string]int{}
 	var all []string
 	for machine, things := range left {
 		s.result.Leftovers[machine] = len(things)

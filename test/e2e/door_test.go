@@ -3,16 +3,23 @@
 package e2e
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 
+	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
+	"github.com/mallee-io/mallee/internal/rpc"
 	"github.com/mallee-io/mallee/test/scenario"
 )
 
@@ -96,6 +103,7 @@ func testBadInput(t *testing.T, w *world) {
 	check("detach of what is not attached", detach(volume), "InvalidAttachment.NotFound", volume)
 
 	w.attach(t, volume)
+	check("attach to two nodes", attach(volume, w.secondNode(t), "/dev/sdf"), "VolumeInUse", w.instance)
 	check("delete while attached", remove(volume), "VolumeInUse", volume)
 	check("attach twice", attach(volume, w.instance, "/dev/sdg"), "VolumeInUse", volume)
 	w.detach(t, volume)
@@ -123,4 +131,38 @@ func testBadSignature(t *testing.T, w *world) {
 			t.Errorf("%s: %v, want AuthFailure", name, err)
 		}
 	}
+	// A request that was signed an hour ago. The SDK itself would not send one.
+	query := "Action=DescribeVolumes&Version=2016-11-15"
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, scenario.Endpoint+"/?"+query, nil)
+	must(t, err)
+	nothing := sha256.Sum256(nil)
+	must(t, v4.NewSigner().SignHTTP(ctx, id, req, hex.EncodeToString(nothing[:]), "ec2", "mallee", time.Now().Add(-time.Hour)))
+	reply, err := w.ec2.Options().HTTPClient.Do(req)
+	must(t, err)
+	defer reply.Body.Close()
+	body, err := io.ReadAll(reply.Body)
+	must(t, err)
+	if reply.StatusCode != http.StatusBadRequest || !strings.Contains(string(body), "<Code>RequestExpired</Code>") {
+		t.Errorf("an old signature: status %d, %s", reply.StatusCode, body)
+	}
+}
+
+// secondNode makes the cloud know another node, one that only says it is there.
+func (w *world) secondNode(t *testing.T) string {
+	t.Helper()
+	ctx := patience(t, time.Minute)
+	bundle, err := w.Issue(ctx, "nc", "nc2")
+	must(t, err)
+	certs, err := rpc.LoadBundle(bundle)
+	must(t, err)
+	conn, err := rpc.Dial(scenario.AgentAddr, certs, rpc.CLC)
+	must(t, err)
+	defer conn.Close()
+	stream, err := cloudv1.NewCloudClient(conn).WatchNode(ctx, &cloudv1.WatchNodeRequest{
+		Partition: scenario.Partition, Initiator: "iqn.2026-11.io.mallee:on-paper",
+	})
+	must(t, err)
+	state, err := stream.Recv()
+	must(t, err)
+	return state.GetInstanceId()
 }

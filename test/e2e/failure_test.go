@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,23 +12,80 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
+	"github.com/mallee-io/mallee"
 	"github.com/mallee-io/mallee/test/scenario"
 )
+
+// testFabric takes half of the paths away without a word while a guest writes,
+// and gives them back.
+func testFabric(t *testing.T, w *world) {
+	ctx := patience(t, 4*time.Minute)
+	volume := w.create(t)
+	w.attach(t, volume)
+	must(t, w.AwaitPaths(ctx, volume, 4, 4))
+	fio, err := scenario.StartFio(ctx, w.NC1, scenario.Workload{Device: "/dev/mallee/" + volume, Length: 30 * time.Second})
+	must(t, err)
+	must(t, w.Lab.CutFabric(ctx, "fab2"))
+	must(t, w.AwaitPaths(ctx, volume, 4, 2))
+	paths, err := w.Paths(ctx, volume)
+	must(t, err)
+	for _, p := range paths {
+		if cut := strings.HasPrefix(p.Portal, "10.108.1."); cut == (p.State == mallee.PathUp) {
+			t.Errorf("fabric 2 is cut, and the path %s is %s", p.Portal, p.State)
+		} else if cut && p.Reason == "" {
+			t.Errorf("the path %s is %s without a reason", p.Portal, p.State)
+		}
+	}
+	must(t, w.Lab.HealFabric(ctx, "fab2"))
+	must(t, w.AwaitPaths(ctx, volume, 4, 4))
+	outcome, err := fio.Wait(ctx)
+	must(t, err)
+	if outcome.Errors != 0 || outcome.BytesVerified == 0 || outcome.BytesVerified != outcome.BytesWritten {
+		t.Errorf("fio: %+v", outcome)
+	}
+	t.Logf("longest stall %v", outcome.LongestStall)
+	w.detach(t, volume)
+	w.remove(t, volume)
+}
 
 // testKill kills each part in the middle of an attach: it still ends in an
 // attached volume.
 func testKill(t *testing.T, w *world) {
-	for _, part := range []*scenario.Part{w.CLC, w.SC, w.NC, w.SP} {
-		t.Run(part.Name, func(t *testing.T) {
+	wished := func(context.Context, string) (bool, error) { return true, nil }
+	offered := func(ctx context.Context, volume string) (bool, error) {
+		_, err := w.SAN.Run(ctx, "sh", "-c", "test -d /sys/kernel/config/target/core/iblock_*/"+volume)
+		return err == nil, err
+	}
+	loggedIn := func(ctx context.Context, _ string) (bool, error) {
+		_, err := w.NC1.Run(ctx, "sh", "-c", "test -d /sys/class/iscsi_session/session*")
+		return err == nil, err
+	}
+	for _, test := range []struct {
+		part *scenario.Part
+		when func(ctx context.Context, volume string) (bool, error)
+	}{
+		{w.CLC, wished},
+		{w.SC, wished},
+		{w.SP, wished},
+		{w.SP, offered},
+		{w.NC, offered},
+		{w.NC, loggedIn},
+	} {
+		t.Run(test.part.Name, func(t *testing.T) {
 			ctx := patience(t, 3*time.Minute)
 			volume := w.create(t)
 			_, err := w.ec2.AttachVolume(ctx, &ec2.AttachVolumeInput{
 				VolumeId: &volume, InstanceId: &w.instance, Device: aws.String("/dev/sdf"),
 			})
 			must(t, err)
-			must(t, part.Kill(ctx))
-			must(t, part.Start(ctx))
+			must(t, scenario.Eventually(ctx, 20*time.Millisecond, func() (bool, error) { return test.when(ctx, volume) }))
+			if v, err := w.Volume(ctx, w.ec2, volume); err == nil && v.Attachments[0].State != types.VolumeAttachmentStateAttaching {
+				t.Logf("too late: the attachment is %s", v.Attachments[0].State)
+			}
+			must(t, test.part.Kill(ctx))
+			must(t, test.part.Start(ctx))
 			must(t, w.AwaitAttached(ctx, w.ec2, volume))
 			must(t, w.AwaitPaths(ctx, volume, 4, 4))
 			w.detach(t, volume)
@@ -93,9 +151,11 @@ func testNoPath(t *testing.T, w *world) {
 		_, err := w.NC1.Run(ctx, "dd", "if=/dev/mallee/"+volume, "of=/dev/null", "bs=4k", "count=1", "iflag=direct")
 		return err
 	}
+	start := time.Now()
 	if err := read(); err == nil || !strings.Contains(err.Error(), "Input/output error") {
 		t.Errorf("a read without any path: %v, want an I/O error", err)
 	}
+	t.Logf("I/O without any path failed after %v, with a bound of 10s once the paths are known to be dead", time.Since(start))
 	must(t, w.AwaitPaths(ctx, volume, 4, 0))
 	for _, fabric := range []string{"fab1", "fab2"} {
 		must(t, w.Lab.HealFabric(ctx, fabric))

@@ -52,6 +52,13 @@ func testLife(t *testing.T, w *world) {
 	if len(opened) > 0 {
 		t.Errorf("the hosts have opened %q", opened)
 	}
+	// A physical volume on the whole of it is what LVM finds without a partition.
+	must(t, w.WholeDiskPV(ctx, "/dev/mallee/"+id))
+	opened, err = w.Opened(ctx)
+	must(t, err)
+	if len(opened) > 0 {
+		t.Errorf("the hosts have opened %q", opened)
+	}
 	if out := call("describe-instances", "--instance-ids", w.instance); !strings.Contains(out, id) {
 		t.Errorf("describe-instances does not show %s:\n%s", id, out)
 	}

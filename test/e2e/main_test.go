@@ -59,6 +59,7 @@ func TestCloud(t *testing.T) {
 		{"RequestID", testRequestID},
 		{"InUse", testInUse},
 		{"NoPath", testNoPath},
+		{"Fabric", testFabric},
 		{"Kill", testKill},
 		{"NodeRestart", testNodeRestart},
 		{"SANReboot", testSANReboot},

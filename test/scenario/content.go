@@ -37,25 +37,48 @@ rm /tmp/guest.img
 	return err
 }
 
+// WholeDiskPV makes the whole of a device an LVM physical volume, with a volume
+// group and a logical volume, out of sight of the host as well.
+func (c *Cloud) WholeDiskPV(ctx context.Context, device string) error {
+	const script = `
+modprobe loop
+truncate -s 64M /tmp/guest.img
+disk=$(losetup -f --show /tmp/guest.img)
+pvcreate -q "$disk"
+vgcreate -q wholevg "$disk"
+lvcreate -q -n wholelv -l 4 wholevg
+vgchange -q -an wholevg
+losetup -d "$disk"
+dd if=/tmp/guest.img of="$1" bs=1M conv=fsync oflag=direct status=none
+rm /tmp/guest.img
+`
+	_, err := c.NC1.Run(ctx, "sh", "-ec", script, "sh", device)
+	return err
+}
+
 // Opened tells what the node or the storage processor has opened of what is
-// inside volumes: partitions, logical volumes of a guest, MD arrays.
+// inside volumes, or would open if an admin asked LVM to: partitions, physical
+// and logical volumes of a guest, MD arrays.
 func (c *Cloud) Opened(ctx context.Context) ([]string, error) {
 	const script = `
-for p in /sys/block/sd*/sd*; do [ -e "$p" ] && echo "partition ${p##*/}"; done
-for m in /sys/block/dm-*/dm; do [ -e "$m" ] && case $(cat $m/uuid) in part*|LVM-*) echo "map $(cat $m/name) $(cat $m/uuid)";; esac; done
-grep ^md /proc/mdstat 2>/dev/null
-pvs --noheadings -o pv_name,vg_name 2>/dev/null | sed 's/^ */physical volume /'
-true`
+for p in /sys/block/sd*/sd*; do if [ -e "$p" ]; then echo "partition ${p##*/}"; fi; done
+vgchange -q -ay >/dev/null 2>&1 || true
+for m in /sys/block/dm-*/dm; do
+	if [ -e "$m" ]; then case $(cat $m/uuid) in part*|LVM-*) echo "map $(cat $m/name)";; esac; fi
+done
+if [ -e /proc/mdstat ]; then sed -n '/^md/p' /proc/mdstat; fi
+physical=$(pvs --noheadings --separator , -o pv_name,vg_name)
+for p in $physical; do echo "physical volume $p"; done`
 	var opened []string
 	for _, m := range c.Lab.Machines() {
-		result, err := m.Run(ctx, "sh", "-c", script)
+		result, err := m.Run(ctx, "sh", "-ec", script)
 		if err != nil {
 			return nil, err
 		}
 		for line := range strings.Lines(result.Stdout) {
-			line = strings.Join(strings.Fields(line), " ")
+			line = strings.TrimSpace(line)
 			// The storage processor's own: its pool, the volumes in it, its disk.
-			if m == c.SAN && (strings.HasPrefix(line, "map "+vgName+"-") || line == "physical volume /dev/ubda "+vgName) {
+			if m == c.SAN && (strings.HasPrefix(line, "map "+vgName+"-") || line == "physical volume /dev/ubda,"+vgName) {
 				continue
 			}
 			opened = append(opened, m.Spec.Name+": "+line)

@@ -59,7 +59,30 @@ func StartFio(ctx context.Context, m *lab.Machine, w Workload) (*Fio, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Fio{machine: m, process: p}, nil
+	f := &Fio{machine: m, process: p}
+	return f, f.awaitWrites(ctx, w.Device)
+}
+
+// awaitWrites waits until the device has completed some writes: what is to be
+// shown under I/O must not come before it.
+func (f *Fio) awaitWrites(ctx context.Context, device string) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	written := func() (int64, error) {
+		result, err := f.machine.Run(ctx, "sh", "-ec", `read r rm rs rt w rest </sys/class/block/$(basename $(readlink -f "$1"))/stat; echo $w`, "sh", device)
+		if err != nil {
+			return 0, err
+		}
+		return strconv.ParseInt(strings.TrimSpace(result.Stdout), 10, 64)
+	}
+	first, err := written()
+	if err != nil {
+		return err
+	}
+	return Eventually(ctx, 100*time.Millisecond, func() (bool, error) {
+		now, err := written()
+		return now >= first+fioRate/4, err
+	})
 }
 
 // Wait waits for the end of the workload.

@@ -13,22 +13,21 @@ import (
 // processor.
 func (c *Cloud) Leftovers(ctx context.Context) (map[string][]string, error) {
 	const node = `
-for s in /sys/class/iscsi_session/session*; do [ -e "$s" ] && echo "session ${s##*/}"; done
-for d in /sys/block/sd*; do [ -e "$d" ] && echo "disk ${d##*/}"; done
-for m in /sys/block/dm-*; do [ -e "$m" ] && echo "map $(cat $m/dm/name)"; done
-find /etc/iscsi/nodes -type f 2>/dev/null | sed 's/^/record /'
-for v in /dev/mallee/*; do [ -L "$v" ] && echo "link $v"; done
-grep -v '^#' /etc/multipath/wwids 2>/dev/null | sed 's/^/wwid /'
-true`
+for s in /sys/class/iscsi_session/session*; do if [ -e "$s" ]; then echo "session ${s##*/}"; fi; done
+for d in /sys/block/sd*; do if [ -e "$d" ]; then echo "disk ${d##*/}"; fi; done
+for m in /sys/block/dm-*; do if [ -e "$m" ]; then echo "map $(cat $m/dm/name)"; fi; done
+if [ -d /etc/iscsi/nodes ]; then find /etc/iscsi/nodes -type f | sed 's/^/record /'; fi
+for v in /dev/mallee/*; do if [ -L "$v" ]; then echo "link $v"; fi; done
+if [ -e /etc/multipath/wwids ]; then sed -n '/^[^#]/s/^/wwid /p' /etc/multipath/wwids; fi`
 	const san = `
-for l in /sys/kernel/config/target/iscsi/*/tpgt_*/acls/*/lun_*; do [ -e "$l" ] && echo "mapped LUN $l"; done
-for l in /sys/kernel/config/target/iscsi/*/tpgt_*/lun/lun_*; do [ -e "$l" ] && echo "LUN $l"; done
-for b in /sys/kernel/config/target/core/iblock_*/vol-*; do [ -e "$b" ] && echo "backstore $b"; done
-lvs --noheadings -o lv_name ` + vgName + ` | grep vol- | sed 's/^ */logical volume /'
-true`
+for l in /sys/kernel/config/target/iscsi/*/tpgt_*/acls/*/lun_*; do if [ -e "$l" ]; then echo "mapped LUN $l"; fi; done
+for l in /sys/kernel/config/target/iscsi/*/tpgt_*/lun/lun_*; do if [ -e "$l" ]; then echo "LUN $l"; fi; done
+for b in /sys/kernel/config/target/core/iblock_*/vol-*; do if [ -e "$b" ]; then echo "backstore $b"; fi; done
+volumes=$(lvs --noheadings -o lv_name ` + vgName + `)
+for v in $volumes; do case $v in vol-*) echo "logical volume $v";; esac; done`
 	found := map[string][]string{}
 	for m, script := range map[string]string{"nc1": node, "san": san} {
-		result, err := c.Lab.Machine(m).Run(ctx, "sh", "-c", script)
+		result, err := c.Lab.Machine(m).Run(ctx, "sh", "-ec", script)
 		if err != nil {
 			return nil, err
 		}

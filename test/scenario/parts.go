@@ -21,7 +21,7 @@ state_dir = %q
 listen = "10.109.1.1:8773"
 agent_listen = %q
 names = ["10.109.1.1"]
-`, filepath.Join(c.dir, "clc"), agentAddr))
+`, filepath.Join(c.dir, "clc"), AgentAddr))
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func (c *Cloud) readAdminEnv() error {
 }
 
 func (c *Cloud) startSC(ctx context.Context) (process, error) {
-	bundle, err := c.issue(ctx, "sc", "sc1")
+	bundle, err := c.Issue(ctx, "sc", "sc1")
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func (c *Cloud) startSC(ctx context.Context) (process, error) {
 partition = %q
 clc = [%q]
 certs = %q
-`, Partition, agentAddr, bundle))
+`, Partition, AgentAddr, bundle))
 }
 
 func (c *Cloud) startSP(ctx context.Context) (process, error) {
@@ -113,7 +113,7 @@ func (c *Cloud) startNC(ctx context.Context) (process, error) {
 partition = %q
 clc = [%q]
 certs = "/etc/mallee/nc"
-`, Partition, agentAddr)); err != nil {
+`, Partition, AgentAddr)); err != nil {
 		return nil, err
 	}
 	p, err := c.NC1.Spawn(ctx, "nc", "malleed", "nc")
@@ -125,7 +125,7 @@ certs = "/etc/mallee/nc"
 
 // install puts a configuration and a certificate bundle onto a machine.
 func (c *Cloud) install(ctx context.Context, m *lab.Machine, role, name, configuration string) error {
-	bundle, err := c.issue(ctx, role, name)
+	bundle, err := c.Issue(ctx, role, name)
 	if err != nil {
 		return err
 	}
@@ -141,9 +141,9 @@ func (c *Cloud) install(ctx context.Context, m *lab.Machine, role, name, configu
 	return m.WriteFile(ctx, "/etc/mallee/malleed.toml", []byte(configuration), 0o644)
 }
 
-// issue has the cloud controller issue a certificate bundle, once, and returns
+// Issue has the cloud controller issue a certificate bundle, once, and returns
 // its directory.
-func (c *Cloud) issue(ctx context.Context, role, name string) (string, error) {
+func (c *Cloud) Issue(ctx context.Context, role, name string) (string, error) {
 	dir := c.Bundle(role, name)
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil

@@ -24,10 +24,10 @@ import (
 const (
 	Partition = "PARTI00"
 	Endpoint  = "https://10.109.1.1:8773"
+	AgentAddr = "10.109.1.1:8774" // where the cloud controller serves agents
 
-	agentAddr = "10.109.1.1:8774"
-	vgName    = "mallee"
-	spName    = "san"
+	vgName = "mallee"
+	spName = "san"
 )
 
 // The addresses of the storage processor: two for its administration, and two
