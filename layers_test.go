@@ -29,7 +29,7 @@ var mayImport = map[string][]string{
 	"client":             {".", "github.com/aws/aws-sdk-go-v2"},
 	"cmd/mallee":         {".", "client", "github.com/spf13"},
 	"connector":          {"internal/block", "internal/command", "internal/dm", "internal/multipath", "internal/openiscsi", "internal/pathwatch", "golang.org/x/sync", "golang.org/x/sys"},
-	"internal/agent":     {".", "api/cloud/v1", "golang.org/x/sync", "google.golang.org/grpc"},
+	"internal/agent":     {".", "api/cloud/v1", "google.golang.org/grpc"},
 	"internal/block":     {"internal/command", "golang.org/x/sys"},
 	"internal/command":   {},
 	"internal/dm":        {"internal/command", "golang.org/x/sys"},

@@ -17,7 +17,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 
 	"github.com/mallee-io/mallee"
@@ -63,20 +62,21 @@ func New[S any](o Options[S]) *Agent[S] {
 
 // Run follows the CLCs and reports until ctx ends, and then returns nil.
 func (a *Agent[S]) Run(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return a.followAll(ctx) })
-	g.Go(func() error { return a.reportAll(ctx) })
-	return g.Wait()
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() { a.reportAll(ctx) })
+	a.followAll(ctx)
+	return nil
 }
 
-func (a *Agent[S]) followAll(ctx context.Context) error {
+func (a *Agent[S]) followAll(ctx context.Context) {
 	told := map[string]string{} // what was logged of each CLC since the last connect
 	for i := 0; ; i++ {
 		addr := a.options.CLC[i%len(a.options.CLC)]
 		err := a.follow(ctx, addr, func() { clear(told) })
 		a.setClient(nil)
 		if ctx.Err() != nil {
-			return nil
+			return
 		}
 		// It is tried every second; a line for each try would bury the others.
 		if told[addr] != err.Error() {
@@ -88,7 +88,7 @@ func (a *Agent[S]) followAll(ctx context.Context) error {
 			a.options.Log.LogAttrs(ctx, slog.LevelWarn, "no connection to the cloud controller", attrs...)
 		}
 		if !pause(ctx, reconnectPause) {
-			return nil
+			return
 		}
 	}
 }

@@ -25,12 +25,12 @@ func (a *Agent[S]) reportIsDue() {
 
 // reportAll reports for as long as ctx lasts. A CLC that is slow or away holds
 // up nothing but the reports; what changes meanwhile is told as one.
-func (a *Agent[S]) reportAll(ctx context.Context) error {
+func (a *Agent[S]) reportAll(ctx context.Context) {
 	told := "" // the failure that was logged last
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-a.options.Changed:
 		case <-a.due:
 		case <-time.After(ReportInterval):
@@ -45,7 +45,7 @@ func (a *Agent[S]) reportAll(ctx context.Context) error {
 			a.options.Log.WarnContext(ctx, "cannot report to the cloud controller", "error", err)
 		}
 		if !pause(ctx, reportPause) {
-			return nil
+			return
 		}
 		a.reportIsDue()
 	}
