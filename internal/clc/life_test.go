@@ -11,6 +11,7 @@ import (
 
 	"github.com/mallee-io/mallee"
 	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
+	"github.com/mallee-io/mallee/internal/store"
 )
 
 func (c *cluster) wantState(id mallee.VolumeID, volume mallee.VolumeState, attachment mallee.AttachmentState) {
@@ -283,6 +284,33 @@ func (c *cluster) view() *view {
 		c.t.Fatal(err)
 	}
 	return v
+}
+
+// A report on exports is not held up by the volumes in it, here by the record of
+// one that cannot be read.
+func TestExportsAreHeardFirst(t *testing.T) {
+	c := newCluster(t)
+	s, n := c.sc("sc1", partition), c.nc("nc1")
+	id, other := c.available(s), c.available(s)
+	if _, err := c.AttachVolume(t.Context(), id, n.instance, "/dev/sdf"); err != nil {
+		t.Fatal(err)
+	}
+	wish := s.export(id, true)
+	err := c.store.Update(t.Context(), func(tx *store.Tx) error {
+		return store.NewTable[volumeRecord]("volumes", 2).Put(tx, string(other), volumeRecord{})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.client.ReportPartition(t.Context(), &cloudv1.PartitionReport{
+		Partition: partition,
+		Volumes:   []*cloudv1.VolumeReport{{VolumeId: string(other), Known: true, Present: true, Wwid: wwidOf(other)}},
+		Exports:   []*cloudv1.ExportReport{exportReport(wish)},
+	})
+	wantError(t, err, mallee.Internal, string(other))
+	if a, _, err := attachments.Find(t.Context(), c.store, string(id)); err != nil || a.Export == nil {
+		t.Errorf("the export was not taken: %+v, %v", a, err)
+	}
 }
 
 func TestWrongIdentityNeverReachesANode(t *testing.T) {
