@@ -152,7 +152,7 @@ func TestStep(t *testing.T) {
 			"cannot be detached",
 			wish{unwanted, "nopath"},
 			here,
-			&cloudv1.AttachmentReport{State: detaching, Message: noWWID},
+			&cloudv1.AttachmentReport{State: detaching, Message: noWWID, Device: "/dev/mallee/vol-0000000a"},
 		},
 		{
 			"detached once for all",

@@ -11,13 +11,22 @@ import (
 // ContentSize is how much of a volume's beginning Content uses, in bytes.
 const ContentSize = 160 << 20
 
+// ownLoops keeps the host's udev from the loop devices in which a guest's disk is
+// made. They are no volumes: Debian's rules would assemble what is in them.
+const ownLoops = `
+modprobe loop
+mkdir -p /run/udev/rules.d
+echo 'KERNEL=="loop*", ENV{SYSTEMD_READY}="0"' >/run/udev/rules.d/00-guest.rules
+udevadm control --reload
+`
+
 // Content writes to a device what tempts a host: a GPT with an LVM physical
 // volume, whose volume group holds a logical volume, in the first partition, and
 // half of an MD mirror in the second. It is made in a file first, as a guest
 // would make it, out of sight of the host.
 func (c *Cloud) Content(ctx context.Context, device string) error {
-	const script = `
-modprobe loop; modprobe raid1 || modprobe md_mod || true
+	const script = ownLoops + `
+modprobe raid1
 truncate -s "$2" /tmp/guest.img
 sgdisk -n 1:2048:+64M -t 1:8e00 -n 2:0:+64M -t 2:fd00 /tmp/guest.img >/dev/null
 part1=$(losetup -f --show -o 1048576 --sizelimit 67108864 /tmp/guest.img)
@@ -40,8 +49,7 @@ rm /tmp/guest.img
 // WholeDiskPV makes the whole of a device an LVM physical volume, with a volume
 // group and a logical volume, out of sight of the host as well.
 func (c *Cloud) WholeDiskPV(ctx context.Context, device string) error {
-	const script = `
-modprobe loop
+	const script = ownLoops + `
 truncate -s 64M /tmp/guest.img
 disk=$(losetup -f --show /tmp/guest.img)
 pvcreate -q "$disk"
