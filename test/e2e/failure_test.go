@@ -116,12 +116,12 @@ func testNodeRestart(t *testing.T, w *world) {
 }
 
 // testSANReboot power-cycles the storage processor under a writing guest: the
-// exports come back and no write is lost.
+// exports come back, no call fails, and no write is lost that was to be durable.
 func testSANReboot(t *testing.T, w *world) {
 	ctx := patience(t, 5*time.Minute)
 	volume := w.create(t)
 	w.attach(t, volume)
-	fio, err := scenario.StartFio(ctx, w.NC1, scenario.Workload{Device: "/dev/mallee/" + volume, Length: 20 * time.Second})
+	fio, err := scenario.StartFio(ctx, w.NC1, scenario.Workload{Device: "/dev/mallee/" + volume, Length: 20 * time.Second, Durable: true})
 	must(t, err)
 	must(t, w.SAN.Kill(ctx))
 	must(t, w.SAN.Start(ctx))

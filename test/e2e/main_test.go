@@ -63,7 +63,7 @@ func TestCloud(t *testing.T) {
 		{"Kill", testKill},
 		{"NodeRestart", testNodeRestart},
 		{"SANReboot", testSANReboot},
-		{"SAN", testSAN},
+		{"SANHost", testSANHost},
 	} {
 		if !t.Run(test.name, func(t *testing.T) { test.run(t, w) }) {
 			w.Tails(os.Stderr)

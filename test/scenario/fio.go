@@ -22,12 +22,19 @@ type Workload struct {
 	Device string        // "/dev/mallee/vol-…"
 	Offset int64         // first byte used
 	Length time.Duration // of the writing; the reading comes after it
+	// Durable has each write on stable storage before the next of its slot, as a
+	// database's log is (O_DSYNC, which is FUA on the wire). Without it a write may
+	// be lost with the power of the storage processor, as with that of any disk
+	// that tells of a volatile cache.
+	Durable bool
 }
 
 const (
 	fioBlock = 16 << 10
 	fioRate  = 200 // writes a second
-	fioDir   = "/tmp/fio"
+	// Each durable write of a new block is a commit of the thin pool's metadata.
+	durableRate = 10
+	fioDir      = "/tmp/fio"
 )
 
 // Outcome is what fio says of a workload.
@@ -47,13 +54,17 @@ type Fio struct {
 
 // StartFio starts a workload on a machine.
 func StartFio(ctx context.Context, m *lab.Machine, w Workload) (*Fio, error) {
-	size := int64(w.Length/time.Second) * fioRate * fioBlock
+	rate, sync := int64(fioRate), "none"
+	if w.Durable {
+		rate, sync = durableRate, "dsync"
+	}
+	size := int64(w.Length/time.Second) * rate * fioBlock
 	if _, err := m.Run(ctx, "sh", "-ec", "rm -rf "+fioDir+"; mkdir "+fioDir); err != nil {
 		return nil, err
 	}
-	p, err := m.Spawn(ctx, "fio", "fio", "--name=guest", "--filename="+w.Device,
+	p, err := m.Spawn(ctx, "fio", "fio", "--name=guest", "--sync="+sync, "--filename="+w.Device,
 		fmt.Sprintf("--offset=%d", w.Offset), fmt.Sprintf("--size=%d", size), fmt.Sprintf("--bs=%d", fioBlock),
-		"--rw=randwrite", "--ioengine=libaio", "--direct=1", "--iodepth=8", fmt.Sprintf("--rate_iops=,%d", fioRate),
+		"--rw=randwrite", "--ioengine=libaio", "--direct=1", "--iodepth=8", fmt.Sprintf("--rate_iops=,%d", rate),
 		"--verify=crc32c", "--verify_fatal=1", "--verify_state_save=0",
 		"--write_lat_log="+fioDir+"/log", "--output-format=json", "--output="+fioDir+"/out.json")
 	if err != nil {
@@ -81,7 +92,7 @@ func (f *Fio) awaitWrites(ctx context.Context, device string) error {
 	}
 	return Eventually(ctx, 100*time.Millisecond, func() (bool, error) {
 		now, err := written()
-		return now >= first+fioRate/4, err
+		return now >= first+durableRate, err
 	})
 }
 
