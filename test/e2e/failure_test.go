@@ -59,7 +59,7 @@ func testKill(t *testing.T, w *world) {
 		return err == nil, err
 	}
 	loggedIn := func(ctx context.Context, _ string) (bool, error) {
-		_, err := w.NC1.Run(ctx, "sh", "-c", "test -d /sys/class/iscsi_session/session*")
+		_, err := w.NC1.Run(ctx, "sh", "-c", "ls /sys/class/iscsi_session | grep -q session")
 		return err == nil, err
 	}
 	for _, test := range []struct {
