@@ -133,7 +133,9 @@ func (c *Connector) logoutAll(ctx context.Context, target string, logins []chan 
 		}
 		disks, err := c.devices.SessionDisks(s.ID)
 		if err != nil {
-			return err
+			// Not a return: the target is not left before those that run have ended.
+			errs[i] = err
+			continue
 		}
 		if len(disks) > 0 {
 			stay = true
