@@ -35,6 +35,30 @@ type Volume struct {
 	Message string
 	// Attachment is nil unless State is in-use.
 	Attachment *Attachment
+	Tags       map[string]string
+	// Modification is the latest growth of the volume; nil if it never grew.
+	Modification *Modification
+}
+
+// ModificationState is how far the growth of a volume has come, in EC2's words.
+type ModificationState string
+
+// The states of a modification.
+const (
+	ModificationModifying  ModificationState = "modifying"  // the SAN has not grown it yet
+	ModificationOptimizing ModificationState = "optimizing" // the SAN has, the node's device has not
+	ModificationCompleted  ModificationState = "completed"
+	ModificationFailed     ModificationState = "failed" // the volume has the size that it had
+)
+
+// Modification is the growth of a volume.
+type Modification struct {
+	State       ModificationState
+	OriginalGiB int
+	TargetGiB   int
+	Started     time.Time
+	Ended       time.Time // zero until completed or failed
+	Message     string    // what stands in its way, for a person
 }
 
 // VolumeSpec is what a tenant asks for.
@@ -44,6 +68,7 @@ type VolumeSpec struct {
 	// ClientToken makes the call idempotent: the same token with the same
 	// spec returns the volume that the first call made. Empty means no token.
 	ClientToken string
+	Tags        map[string]string
 }
 
 // AttachmentState is where an attachment is in its life, in EC2's words.

@@ -45,12 +45,15 @@ type pathRecord struct {
 }
 
 type nodeRecord struct {
-	InstanceID mallee.InstanceID `json:"instance_id"`
-	Name       string            `json:"name"`
-	Partition  string            `json:"partition"`
-	Initiator  mallee.IQN        `json:"initiator"`
-	Live       bool              `json:"live"`
-	Seen       time.Time         `json:"seen,omitzero"`
+	InstanceID      mallee.InstanceID `json:"instance_id"`
+	Name            string            `json:"name"`
+	Partition       string            `json:"partition"`
+	Initiator       mallee.IQN        `json:"initiator"`
+	Live            bool              `json:"live"`
+	Seen            time.Time         `json:"seen,omitzero"`
+	Tags            map[string]string `json:"tags,omitempty"`
+	Joined          time.Time         `json:"joined,omitzero"`
+	CertificateEnds time.Time         `json:"certificate_ends,omitzero"`
 }
 
 type propertyRecord struct {

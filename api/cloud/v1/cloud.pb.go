@@ -86,7 +86,158 @@ func (x AttachmentReport_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use AttachmentReport_State.Descriptor instead.
 func (AttachmentReport_State) EnumDescriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{14, 0}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{17, 0}
+}
+
+type RenewRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// csr is a PKCS#10 request, DER. Only its key is looked at: who the
+	// certificate is for is told by the one that the call was made with.
+	Csr           []byte `protobuf:"bytes,1,opt,name=csr,proto3" json:"csr,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenewRequest) Reset() {
+	*x = RenewRequest{}
+	mi := &file_cloud_v1_cloud_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenewRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenewRequest) ProtoMessage() {}
+
+func (x *RenewRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cloud_v1_cloud_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenewRequest.ProtoReflect.Descriptor instead.
+func (*RenewRequest) Descriptor() ([]byte, []int) {
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *RenewRequest) GetCsr() []byte {
+	if x != nil {
+		return x.Csr
+	}
+	return nil
+}
+
+type RenewResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Certificate   []byte                 `protobuf:"bytes,1,opt,name=certificate,proto3" json:"certificate,omitempty"` // PEM
+	Ca            []byte                 `protobuf:"bytes,2,opt,name=ca,proto3" json:"ca,omitempty"`                   // PEM
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenewResponse) Reset() {
+	*x = RenewResponse{}
+	mi := &file_cloud_v1_cloud_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenewResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenewResponse) ProtoMessage() {}
+
+func (x *RenewResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cloud_v1_cloud_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenewResponse.ProtoReflect.Descriptor instead.
+func (*RenewResponse) Descriptor() ([]byte, []int) {
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *RenewResponse) GetCertificate() []byte {
+	if x != nil {
+		return x.Certificate
+	}
+	return nil
+}
+
+func (x *RenewResponse) GetCa() []byte {
+	if x != nil {
+		return x.Ca
+	}
+	return nil
+}
+
+// Chap is what an initiator proves itself with to the SAN (RFC 7143 §12.1.4).
+type Chap struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Username      string                 `protobuf:"bytes,1,opt,name=username,proto3" json:"username,omitempty"`
+	Password      string                 `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Chap) Reset() {
+	*x = Chap{}
+	mi := &file_cloud_v1_cloud_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Chap) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Chap) ProtoMessage() {}
+
+func (x *Chap) ProtoReflect() protoreflect.Message {
+	mi := &file_cloud_v1_cloud_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Chap.ProtoReflect.Descriptor instead.
+func (*Chap) Descriptor() ([]byte, []int) {
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Chap) GetUsername() string {
+	if x != nil {
+		return x.Username
+	}
+	return ""
+}
+
+func (x *Chap) GetPassword() string {
+	if x != nil {
+		return x.Password
+	}
+	return ""
 }
 
 type ReportResponse struct {
@@ -97,7 +248,7 @@ type ReportResponse struct {
 
 func (x *ReportResponse) Reset() {
 	*x = ReportResponse{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[0]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -109,7 +260,7 @@ func (x *ReportResponse) String() string {
 func (*ReportResponse) ProtoMessage() {}
 
 func (x *ReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[0]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -122,7 +273,7 @@ func (x *ReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResponse.ProtoReflect.Descriptor instead.
 func (*ReportResponse) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{0}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{3}
 }
 
 type WatchPartitionRequest struct {
@@ -134,7 +285,7 @@ type WatchPartitionRequest struct {
 
 func (x *WatchPartitionRequest) Reset() {
 	*x = WatchPartitionRequest{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[1]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -146,7 +297,7 @@ func (x *WatchPartitionRequest) String() string {
 func (*WatchPartitionRequest) ProtoMessage() {}
 
 func (x *WatchPartitionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[1]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -159,7 +310,7 @@ func (x *WatchPartitionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchPartitionRequest.ProtoReflect.Descriptor instead.
 func (*WatchPartitionRequest) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{1}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *WatchPartitionRequest) GetPartition() string {
@@ -182,7 +333,7 @@ type PartitionState struct {
 
 func (x *PartitionState) Reset() {
 	*x = PartitionState{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[2]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -194,7 +345,7 @@ func (x *PartitionState) String() string {
 func (*PartitionState) ProtoMessage() {}
 
 func (x *PartitionState) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[2]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -207,7 +358,7 @@ func (x *PartitionState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionState.ProtoReflect.Descriptor instead.
 func (*PartitionState) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{2}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *PartitionState) GetPartition() string {
@@ -247,14 +398,17 @@ type DesiredVolume struct {
 	// wanted is false for a volume that must go.
 	Wanted bool `protobuf:"varint,3,opt,name=wanted,proto3" json:"wanted,omitempty"`
 	// request_id is of the API call that last changed the wish.
-	RequestId     string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// grow_to_bytes is what a volume that the SAN has shall have at least; 0 when
+	// it is as it should be. A volume never shrinks.
+	GrowToBytes   uint64 `protobuf:"varint,5,opt,name=grow_to_bytes,json=growToBytes,proto3" json:"grow_to_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DesiredVolume) Reset() {
 	*x = DesiredVolume{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[3]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -266,7 +420,7 @@ func (x *DesiredVolume) String() string {
 func (*DesiredVolume) ProtoMessage() {}
 
 func (x *DesiredVolume) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[3]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -279,7 +433,7 @@ func (x *DesiredVolume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DesiredVolume.ProtoReflect.Descriptor instead.
 func (*DesiredVolume) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{3}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *DesiredVolume) GetVolumeId() string {
@@ -310,6 +464,13 @@ func (x *DesiredVolume) GetRequestId() string {
 	return ""
 }
 
+func (x *DesiredVolume) GetGrowToBytes() uint64 {
+	if x != nil {
+		return x.GrowToBytes
+	}
+	return 0
+}
+
 type DesiredExport struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	VolumeId   string                 `protobuf:"bytes,1,opt,name=volume_id,json=volumeId,proto3" json:"volume_id,omitempty"`
@@ -317,15 +478,17 @@ type DesiredExport struct {
 	Initiator  string                 `protobuf:"bytes,3,opt,name=initiator,proto3" json:"initiator,omitempty"`
 	Generation uint64                 `protobuf:"varint,4,opt,name=generation,proto3" json:"generation,omitempty"`
 	// wanted is false for an export that must go; the node has then let go of it.
-	Wanted        bool   `protobuf:"varint,5,opt,name=wanted,proto3" json:"wanted,omitempty"`
-	RequestId     string `protobuf:"bytes,6,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Wanted    bool   `protobuf:"varint,5,opt,name=wanted,proto3" json:"wanted,omitempty"`
+	RequestId string `protobuf:"bytes,6,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// chap is what the SAN shall ask the initiator for.
+	Chap          *Chap `protobuf:"bytes,7,opt,name=chap,proto3" json:"chap,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DesiredExport) Reset() {
 	*x = DesiredExport{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[4]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -337,7 +500,7 @@ func (x *DesiredExport) String() string {
 func (*DesiredExport) ProtoMessage() {}
 
 func (x *DesiredExport) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[4]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -350,7 +513,7 @@ func (x *DesiredExport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DesiredExport.ProtoReflect.Descriptor instead.
 func (*DesiredExport) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{4}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *DesiredExport) GetVolumeId() string {
@@ -395,6 +558,13 @@ func (x *DesiredExport) GetRequestId() string {
 	return ""
 }
 
+func (x *DesiredExport) GetChap() *Chap {
+	if x != nil {
+		return x.Chap
+	}
+	return nil
+}
+
 type PartitionReport struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Partition     string                 `protobuf:"bytes,1,opt,name=partition,proto3" json:"partition,omitempty"`
@@ -407,7 +577,7 @@ type PartitionReport struct {
 
 func (x *PartitionReport) Reset() {
 	*x = PartitionReport{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[5]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -419,7 +589,7 @@ func (x *PartitionReport) String() string {
 func (*PartitionReport) ProtoMessage() {}
 
 func (x *PartitionReport) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[5]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -432,7 +602,7 @@ func (x *PartitionReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionReport.ProtoReflect.Descriptor instead.
 func (*PartitionReport) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{5}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PartitionReport) GetPartition() string {
@@ -485,7 +655,7 @@ type VolumeReport struct {
 
 func (x *VolumeReport) Reset() {
 	*x = VolumeReport{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[6]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -497,7 +667,7 @@ func (x *VolumeReport) String() string {
 func (*VolumeReport) ProtoMessage() {}
 
 func (x *VolumeReport) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[6]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -510,7 +680,7 @@ func (x *VolumeReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VolumeReport.ProtoReflect.Descriptor instead.
 func (*VolumeReport) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{6}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *VolumeReport) GetVolumeId() string {
@@ -577,7 +747,7 @@ type ExportReport struct {
 
 func (x *ExportReport) Reset() {
 	*x = ExportReport{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[7]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -589,7 +759,7 @@ func (x *ExportReport) String() string {
 func (*ExportReport) ProtoMessage() {}
 
 func (x *ExportReport) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[7]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -602,7 +772,7 @@ func (x *ExportReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportReport.ProtoReflect.Descriptor instead.
 func (*ExportReport) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{7}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ExportReport) GetVolumeId() string {
@@ -666,7 +836,7 @@ type Export struct {
 
 func (x *Export) Reset() {
 	*x = Export{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[8]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -678,7 +848,7 @@ func (x *Export) String() string {
 func (*Export) ProtoMessage() {}
 
 func (x *Export) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[8]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -691,7 +861,7 @@ func (x *Export) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Export.ProtoReflect.Descriptor instead.
 func (*Export) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{8}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Export) GetTarget() string {
@@ -722,17 +892,24 @@ func (x *Export) GetPortals() []string {
 	return nil
 }
 
+// Pool is what the volumes of a partition are made of, thinly: what is promised
+// may be more than there is.
 type Pool struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	SizeBytes     uint64                 `protobuf:"varint,1,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
-	FreeBytes     uint64                 `protobuf:"varint,2,opt,name=free_bytes,json=freeBytes,proto3" json:"free_bytes,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state             protoimpl.MessageState `protogen:"open.v1"`
+	SizeBytes         uint64                 `protobuf:"varint,1,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
+	FreeBytes         uint64                 `protobuf:"varint,2,opt,name=free_bytes,json=freeBytes,proto3" json:"free_bytes,omitempty"`
+	PromisedBytes     uint64                 `protobuf:"varint,3,opt,name=promised_bytes,json=promisedBytes,proto3" json:"promised_bytes,omitempty"`               // the sizes of all volumes
+	PromiseLimitBytes uint64                 `protobuf:"varint,4,opt,name=promise_limit_bytes,json=promiseLimitBytes,proto3" json:"promise_limit_bytes,omitempty"` // what may be promised
+	MetadataSizeBytes uint64                 `protobuf:"varint,5,opt,name=metadata_size_bytes,json=metadataSizeBytes,proto3" json:"metadata_size_bytes,omitempty"`
+	MetadataFreeBytes uint64                 `protobuf:"varint,6,opt,name=metadata_free_bytes,json=metadataFreeBytes,proto3" json:"metadata_free_bytes,omitempty"`
+	Alarms            []string               `protobuf:"bytes,7,rep,name=alarms,proto3" json:"alarms,omitempty"` // what an admin must see to, for people; empty when all is well
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Pool) Reset() {
 	*x = Pool{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[9]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -744,7 +921,7 @@ func (x *Pool) String() string {
 func (*Pool) ProtoMessage() {}
 
 func (x *Pool) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[9]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -757,7 +934,7 @@ func (x *Pool) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pool.ProtoReflect.Descriptor instead.
 func (*Pool) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{9}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Pool) GetSizeBytes() uint64 {
@@ -774,6 +951,41 @@ func (x *Pool) GetFreeBytes() uint64 {
 	return 0
 }
 
+func (x *Pool) GetPromisedBytes() uint64 {
+	if x != nil {
+		return x.PromisedBytes
+	}
+	return 0
+}
+
+func (x *Pool) GetPromiseLimitBytes() uint64 {
+	if x != nil {
+		return x.PromiseLimitBytes
+	}
+	return 0
+}
+
+func (x *Pool) GetMetadataSizeBytes() uint64 {
+	if x != nil {
+		return x.MetadataSizeBytes
+	}
+	return 0
+}
+
+func (x *Pool) GetMetadataFreeBytes() uint64 {
+	if x != nil {
+		return x.MetadataFreeBytes
+	}
+	return 0
+}
+
+func (x *Pool) GetAlarms() []string {
+	if x != nil {
+		return x.Alarms
+	}
+	return nil
+}
+
 type WatchNodeRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Partition     string                 `protobuf:"bytes,1,opt,name=partition,proto3" json:"partition,omitempty"`
@@ -784,7 +996,7 @@ type WatchNodeRequest struct {
 
 func (x *WatchNodeRequest) Reset() {
 	*x = WatchNodeRequest{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[10]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -796,7 +1008,7 @@ func (x *WatchNodeRequest) String() string {
 func (*WatchNodeRequest) ProtoMessage() {}
 
 func (x *WatchNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[10]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -809,7 +1021,7 @@ func (x *WatchNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchNodeRequest.ProtoReflect.Descriptor instead.
 func (*WatchNodeRequest) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{10}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *WatchNodeRequest) GetPartition() string {
@@ -834,13 +1046,15 @@ type NodeState struct {
 	// nopath_timeout_seconds bounds how long I/O queues while no path is left.
 	NopathTimeoutSeconds uint32               `protobuf:"varint,3,opt,name=nopath_timeout_seconds,json=nopathTimeoutSeconds,proto3" json:"nopath_timeout_seconds,omitempty"`
 	Attachments          []*DesiredAttachment `protobuf:"bytes,4,rep,name=attachments,proto3" json:"attachments,omitempty"`
-	unknownFields        protoimpl.UnknownFields
-	sizeCache            protoimpl.SizeCache
+	// chap is what the node proves itself with to the SAN.
+	Chap          *Chap `protobuf:"bytes,5,opt,name=chap,proto3" json:"chap,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *NodeState) Reset() {
 	*x = NodeState{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[11]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -852,7 +1066,7 @@ func (x *NodeState) String() string {
 func (*NodeState) ProtoMessage() {}
 
 func (x *NodeState) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[11]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -865,7 +1079,7 @@ func (x *NodeState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeState.ProtoReflect.Descriptor instead.
 func (*NodeState) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{11}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *NodeState) GetInstanceId() string {
@@ -896,6 +1110,13 @@ func (x *NodeState) GetAttachments() []*DesiredAttachment {
 	return nil
 }
 
+func (x *NodeState) GetChap() *Chap {
+	if x != nil {
+		return x.Chap
+	}
+	return nil
+}
+
 type DesiredAttachment struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	VolumeId   string                 `protobuf:"bytes,1,opt,name=volume_id,json=volumeId,proto3" json:"volume_id,omitempty"`
@@ -903,15 +1124,18 @@ type DesiredAttachment struct {
 	// wanted is false for an attachment that must go.
 	Wanted bool `protobuf:"varint,3,opt,name=wanted,proto3" json:"wanted,omitempty"`
 	// export is unset until the SAN offers the volume to this node.
-	Export        *Export `protobuf:"bytes,4,opt,name=export,proto3" json:"export,omitempty"`
-	RequestId     string  `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Export    *Export `protobuf:"bytes,4,opt,name=export,proto3" json:"export,omitempty"`
+	RequestId string  `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// size_bytes is what the SAN has made the volume, which the device must come
+	// to have; 0 when that is not known.
+	SizeBytes     uint64 `protobuf:"varint,6,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DesiredAttachment) Reset() {
 	*x = DesiredAttachment{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[12]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -923,7 +1147,7 @@ func (x *DesiredAttachment) String() string {
 func (*DesiredAttachment) ProtoMessage() {}
 
 func (x *DesiredAttachment) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[12]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -936,7 +1160,7 @@ func (x *DesiredAttachment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DesiredAttachment.ProtoReflect.Descriptor instead.
 func (*DesiredAttachment) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{12}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DesiredAttachment) GetVolumeId() string {
@@ -974,6 +1198,13 @@ func (x *DesiredAttachment) GetRequestId() string {
 	return ""
 }
 
+func (x *DesiredAttachment) GetSizeBytes() uint64 {
+	if x != nil {
+		return x.SizeBytes
+	}
+	return 0
+}
+
 type NodeReport struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Attachments   []*AttachmentReport    `protobuf:"bytes,1,rep,name=attachments,proto3" json:"attachments,omitempty"`
@@ -983,7 +1214,7 @@ type NodeReport struct {
 
 func (x *NodeReport) Reset() {
 	*x = NodeReport{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[13]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -995,7 +1226,7 @@ func (x *NodeReport) String() string {
 func (*NodeReport) ProtoMessage() {}
 
 func (x *NodeReport) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[13]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1008,7 +1239,7 @@ func (x *NodeReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeReport.ProtoReflect.Descriptor instead.
 func (*NodeReport) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{13}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *NodeReport) GetAttachments() []*AttachmentReport {
@@ -1025,15 +1256,17 @@ type AttachmentReport struct {
 	State      AttachmentReport_State `protobuf:"varint,3,opt,name=state,proto3,enum=mallee.cloud.v1.AttachmentReport_State" json:"state,omitempty"`
 	Device     string                 `protobuf:"bytes,4,opt,name=device,proto3" json:"device,omitempty"`
 	// message tells what stands in the way of the wish; empty when nothing does.
-	Message       string        `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
-	Paths         []*PathReport `protobuf:"bytes,6,rep,name=paths,proto3" json:"paths,omitempty"`
+	Message string        `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
+	Paths   []*PathReport `protobuf:"bytes,6,rep,name=paths,proto3" json:"paths,omitempty"`
+	// size_bytes is what the device has; 0 while there is none.
+	SizeBytes     uint64 `protobuf:"varint,7,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AttachmentReport) Reset() {
 	*x = AttachmentReport{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[14]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1045,7 +1278,7 @@ func (x *AttachmentReport) String() string {
 func (*AttachmentReport) ProtoMessage() {}
 
 func (x *AttachmentReport) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[14]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1058,7 +1291,7 @@ func (x *AttachmentReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachmentReport.ProtoReflect.Descriptor instead.
 func (*AttachmentReport) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{14}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AttachmentReport) GetVolumeId() string {
@@ -1103,6 +1336,13 @@ func (x *AttachmentReport) GetPaths() []*PathReport {
 	return nil
 }
 
+func (x *AttachmentReport) GetSizeBytes() uint64 {
+	if x != nil {
+		return x.SizeBytes
+	}
+	return 0
+}
+
 type PathReport struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Interface string                 `protobuf:"bytes,1,opt,name=interface,proto3" json:"interface,omitempty"`
@@ -1117,7 +1357,7 @@ type PathReport struct {
 
 func (x *PathReport) Reset() {
 	*x = PathReport{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[15]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1129,7 +1369,7 @@ func (x *PathReport) String() string {
 func (*PathReport) ProtoMessage() {}
 
 func (x *PathReport) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[15]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1142,7 +1382,7 @@ func (x *PathReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PathReport.ProtoReflect.Descriptor instead.
 func (*PathReport) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{15}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PathReport) GetInterface() string {
@@ -1184,7 +1424,15 @@ var File_cloud_v1_cloud_proto protoreflect.FileDescriptor
 
 const file_cloud_v1_cloud_proto_rawDesc = "" +
 	"\n" +
-	"\x14cloud/v1/cloud.proto\x12\x0fmallee.cloud.v1\"\x10\n" +
+	"\x14cloud/v1/cloud.proto\x12\x0fmallee.cloud.v1\" \n" +
+	"\fRenewRequest\x12\x10\n" +
+	"\x03csr\x18\x01 \x01(\fR\x03csr\"A\n" +
+	"\rRenewResponse\x12 \n" +
+	"\vcertificate\x18\x01 \x01(\fR\vcertificate\x12\x0e\n" +
+	"\x02ca\x18\x02 \x01(\fR\x02ca\">\n" +
+	"\x04Chap\x12\x1a\n" +
+	"\busername\x18\x01 \x01(\tR\busername\x12\x1a\n" +
+	"\bpassword\x18\x02 \x01(\tR\bpassword\"\x10\n" +
 	"\x0eReportResponse\"5\n" +
 	"\x15WatchPartitionRequest\x12\x1c\n" +
 	"\tpartition\x18\x01 \x01(\tR\tpartition\"\xbc\x01\n" +
@@ -1192,14 +1440,15 @@ const file_cloud_v1_cloud_proto_rawDesc = "" +
 	"\tpartition\x18\x01 \x01(\tR\tpartition\x12\x18\n" +
 	"\asanhost\x18\x02 \x01(\tR\asanhost\x128\n" +
 	"\avolumes\x18\x03 \x03(\v2\x1e.mallee.cloud.v1.DesiredVolumeR\avolumes\x128\n" +
-	"\aexports\x18\x04 \x03(\v2\x1e.mallee.cloud.v1.DesiredExportR\aexports\"\x82\x01\n" +
+	"\aexports\x18\x04 \x03(\v2\x1e.mallee.cloud.v1.DesiredExportR\aexports\"\xa6\x01\n" +
 	"\rDesiredVolume\x12\x1b\n" +
 	"\tvolume_id\x18\x01 \x01(\tR\bvolumeId\x12\x1d\n" +
 	"\n" +
 	"size_bytes\x18\x02 \x01(\x04R\tsizeBytes\x12\x16\n" +
 	"\x06wanted\x18\x03 \x01(\bR\x06wanted\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x04 \x01(\tR\trequestId\"\xc2\x01\n" +
+	"request_id\x18\x04 \x01(\tR\trequestId\x12\"\n" +
+	"\rgrow_to_bytes\x18\x05 \x01(\x04R\vgrowToBytes\"\xed\x01\n" +
 	"\rDesiredExport\x12\x1b\n" +
 	"\tvolume_id\x18\x01 \x01(\tR\bvolumeId\x12\x1f\n" +
 	"\vinstance_id\x18\x02 \x01(\tR\n" +
@@ -1210,7 +1459,8 @@ const file_cloud_v1_cloud_proto_rawDesc = "" +
 	"generation\x12\x16\n" +
 	"\x06wanted\x18\x05 \x01(\bR\x06wanted\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x06 \x01(\tR\trequestId\"\xcc\x01\n" +
+	"request_id\x18\x06 \x01(\tR\trequestId\x12)\n" +
+	"\x04chap\x18\a \x01(\v2\x15.mallee.cloud.v1.ChapR\x04chap\"\xcc\x01\n" +
 	"\x0fPartitionReport\x12\x1c\n" +
 	"\tpartition\x18\x01 \x01(\tR\tpartition\x127\n" +
 	"\avolumes\x18\x02 \x03(\v2\x1d.mallee.cloud.v1.VolumeReportR\avolumes\x127\n" +
@@ -1240,21 +1490,27 @@ const file_cloud_v1_cloud_proto_rawDesc = "" +
 	"\x06target\x18\x01 \x01(\tR\x06target\x12\x10\n" +
 	"\x03lun\x18\x02 \x01(\rR\x03lun\x12\x12\n" +
 	"\x04wwid\x18\x03 \x01(\tR\x04wwid\x12\x18\n" +
-	"\aportals\x18\x04 \x03(\tR\aportals\"D\n" +
+	"\aportals\x18\x04 \x03(\tR\aportals\"\x93\x02\n" +
 	"\x04Pool\x12\x1d\n" +
 	"\n" +
 	"size_bytes\x18\x01 \x01(\x04R\tsizeBytes\x12\x1d\n" +
 	"\n" +
-	"free_bytes\x18\x02 \x01(\x04R\tfreeBytes\"N\n" +
+	"free_bytes\x18\x02 \x01(\x04R\tfreeBytes\x12%\n" +
+	"\x0epromised_bytes\x18\x03 \x01(\x04R\rpromisedBytes\x12.\n" +
+	"\x13promise_limit_bytes\x18\x04 \x01(\x04R\x11promiseLimitBytes\x12.\n" +
+	"\x13metadata_size_bytes\x18\x05 \x01(\x04R\x11metadataSizeBytes\x12.\n" +
+	"\x13metadata_free_bytes\x18\x06 \x01(\x04R\x11metadataFreeBytes\x12\x16\n" +
+	"\x06alarms\x18\a \x03(\tR\x06alarms\"N\n" +
 	"\x10WatchNodeRequest\x12\x1c\n" +
 	"\tpartition\x18\x01 \x01(\tR\tpartition\x12\x1c\n" +
-	"\tinitiator\x18\x02 \x01(\tR\tinitiator\"\xc2\x01\n" +
+	"\tinitiator\x18\x02 \x01(\tR\tinitiator\"\xed\x01\n" +
 	"\tNodeState\x12\x1f\n" +
 	"\vinstance_id\x18\x01 \x01(\tR\n" +
 	"instanceId\x12\x18\n" +
 	"\ancpaths\x18\x02 \x01(\tR\ancpaths\x124\n" +
 	"\x16nopath_timeout_seconds\x18\x03 \x01(\rR\x14nopathTimeoutSeconds\x12D\n" +
-	"\vattachments\x18\x04 \x03(\v2\".mallee.cloud.v1.DesiredAttachmentR\vattachments\"\xb8\x01\n" +
+	"\vattachments\x18\x04 \x03(\v2\".mallee.cloud.v1.DesiredAttachmentR\vattachments\x12)\n" +
+	"\x04chap\x18\x05 \x01(\v2\x15.mallee.cloud.v1.ChapR\x04chap\"\xd7\x01\n" +
 	"\x11DesiredAttachment\x12\x1b\n" +
 	"\tvolume_id\x18\x01 \x01(\tR\bvolumeId\x12\x1e\n" +
 	"\n" +
@@ -1263,10 +1519,12 @@ const file_cloud_v1_cloud_proto_rawDesc = "" +
 	"\x06wanted\x18\x03 \x01(\bR\x06wanted\x12/\n" +
 	"\x06export\x18\x04 \x01(\v2\x17.mallee.cloud.v1.ExportR\x06export\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x05 \x01(\tR\trequestId\"Q\n" +
+	"request_id\x18\x05 \x01(\tR\trequestId\x12\x1d\n" +
+	"\n" +
+	"size_bytes\x18\x06 \x01(\x04R\tsizeBytes\"Q\n" +
 	"\n" +
 	"NodeReport\x12C\n" +
-	"\vattachments\x18\x01 \x03(\v2!.mallee.cloud.v1.AttachmentReportR\vattachments\"\xe5\x02\n" +
+	"\vattachments\x18\x01 \x03(\v2!.mallee.cloud.v1.AttachmentReportR\vattachments\"\x84\x03\n" +
 	"\x10AttachmentReport\x12\x1b\n" +
 	"\tvolume_id\x18\x01 \x01(\tR\bvolumeId\x12\x1e\n" +
 	"\n" +
@@ -1275,7 +1533,9 @@ const file_cloud_v1_cloud_proto_rawDesc = "" +
 	"\x05state\x18\x03 \x01(\x0e2'.mallee.cloud.v1.AttachmentReport.StateR\x05state\x12\x16\n" +
 	"\x06device\x18\x04 \x01(\tR\x06device\x12\x18\n" +
 	"\amessage\x18\x05 \x01(\tR\amessage\x121\n" +
-	"\x05paths\x18\x06 \x03(\v2\x1b.mallee.cloud.v1.PathReportR\x05paths\"p\n" +
+	"\x05paths\x18\x06 \x03(\v2\x1b.mallee.cloud.v1.PathReportR\x05paths\x12\x1d\n" +
+	"\n" +
+	"size_bytes\x18\a \x01(\x04R\tsizeBytes\"p\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fSTATE_ATTACHING\x10\x01\x12\x12\n" +
@@ -1288,13 +1548,14 @@ const file_cloud_v1_cloud_proto_rawDesc = "" +
 	"\x06portal\x18\x02 \x01(\tR\x06portal\x12\x14\n" +
 	"\x05state\x18\x03 \x01(\tR\x05state\x12\x1b\n" +
 	"\tblock_dev\x18\x04 \x01(\tR\bblockDev\x12\x16\n" +
-	"\x06reason\x18\x05 \x01(\tR\x06reason2\xd4\x02\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason2\x9c\x03\n" +
 	"\x05Cloud\x12[\n" +
 	"\x0eWatchPartition\x12&.mallee.cloud.v1.WatchPartitionRequest\x1a\x1f.mallee.cloud.v1.PartitionState0\x01\x12T\n" +
 	"\x0fReportPartition\x12 .mallee.cloud.v1.PartitionReport\x1a\x1f.mallee.cloud.v1.ReportResponse\x12L\n" +
 	"\tWatchNode\x12!.mallee.cloud.v1.WatchNodeRequest\x1a\x1a.mallee.cloud.v1.NodeState0\x01\x12J\n" +
 	"\n" +
-	"ReportNode\x12\x1b.mallee.cloud.v1.NodeReport\x1a\x1f.mallee.cloud.v1.ReportResponseB2Z0github.com/mallee-io/mallee/api/cloud/v1;cloudv1b\x06proto3"
+	"ReportNode\x12\x1b.mallee.cloud.v1.NodeReport\x1a\x1f.mallee.cloud.v1.ReportResponse\x12F\n" +
+	"\x05Renew\x12\x1d.mallee.cloud.v1.RenewRequest\x1a\x1e.mallee.cloud.v1.RenewResponseB2Z0github.com/mallee-io/mallee/api/cloud/v1;cloudv1b\x06proto3"
 
 var (
 	file_cloud_v1_cloud_proto_rawDescOnce sync.Once
@@ -1309,51 +1570,58 @@ func file_cloud_v1_cloud_proto_rawDescGZIP() []byte {
 }
 
 var file_cloud_v1_cloud_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_cloud_v1_cloud_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_cloud_v1_cloud_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_cloud_v1_cloud_proto_goTypes = []any{
 	(AttachmentReport_State)(0),   // 0: mallee.cloud.v1.AttachmentReport.State
-	(*ReportResponse)(nil),        // 1: mallee.cloud.v1.ReportResponse
-	(*WatchPartitionRequest)(nil), // 2: mallee.cloud.v1.WatchPartitionRequest
-	(*PartitionState)(nil),        // 3: mallee.cloud.v1.PartitionState
-	(*DesiredVolume)(nil),         // 4: mallee.cloud.v1.DesiredVolume
-	(*DesiredExport)(nil),         // 5: mallee.cloud.v1.DesiredExport
-	(*PartitionReport)(nil),       // 6: mallee.cloud.v1.PartitionReport
-	(*VolumeReport)(nil),          // 7: mallee.cloud.v1.VolumeReport
-	(*ExportReport)(nil),          // 8: mallee.cloud.v1.ExportReport
-	(*Export)(nil),                // 9: mallee.cloud.v1.Export
-	(*Pool)(nil),                  // 10: mallee.cloud.v1.Pool
-	(*WatchNodeRequest)(nil),      // 11: mallee.cloud.v1.WatchNodeRequest
-	(*NodeState)(nil),             // 12: mallee.cloud.v1.NodeState
-	(*DesiredAttachment)(nil),     // 13: mallee.cloud.v1.DesiredAttachment
-	(*NodeReport)(nil),            // 14: mallee.cloud.v1.NodeReport
-	(*AttachmentReport)(nil),      // 15: mallee.cloud.v1.AttachmentReport
-	(*PathReport)(nil),            // 16: mallee.cloud.v1.PathReport
+	(*RenewRequest)(nil),          // 1: mallee.cloud.v1.RenewRequest
+	(*RenewResponse)(nil),         // 2: mallee.cloud.v1.RenewResponse
+	(*Chap)(nil),                  // 3: mallee.cloud.v1.Chap
+	(*ReportResponse)(nil),        // 4: mallee.cloud.v1.ReportResponse
+	(*WatchPartitionRequest)(nil), // 5: mallee.cloud.v1.WatchPartitionRequest
+	(*PartitionState)(nil),        // 6: mallee.cloud.v1.PartitionState
+	(*DesiredVolume)(nil),         // 7: mallee.cloud.v1.DesiredVolume
+	(*DesiredExport)(nil),         // 8: mallee.cloud.v1.DesiredExport
+	(*PartitionReport)(nil),       // 9: mallee.cloud.v1.PartitionReport
+	(*VolumeReport)(nil),          // 10: mallee.cloud.v1.VolumeReport
+	(*ExportReport)(nil),          // 11: mallee.cloud.v1.ExportReport
+	(*Export)(nil),                // 12: mallee.cloud.v1.Export
+	(*Pool)(nil),                  // 13: mallee.cloud.v1.Pool
+	(*WatchNodeRequest)(nil),      // 14: mallee.cloud.v1.WatchNodeRequest
+	(*NodeState)(nil),             // 15: mallee.cloud.v1.NodeState
+	(*DesiredAttachment)(nil),     // 16: mallee.cloud.v1.DesiredAttachment
+	(*NodeReport)(nil),            // 17: mallee.cloud.v1.NodeReport
+	(*AttachmentReport)(nil),      // 18: mallee.cloud.v1.AttachmentReport
+	(*PathReport)(nil),            // 19: mallee.cloud.v1.PathReport
 }
 var file_cloud_v1_cloud_proto_depIdxs = []int32{
-	4,  // 0: mallee.cloud.v1.PartitionState.volumes:type_name -> mallee.cloud.v1.DesiredVolume
-	5,  // 1: mallee.cloud.v1.PartitionState.exports:type_name -> mallee.cloud.v1.DesiredExport
-	7,  // 2: mallee.cloud.v1.PartitionReport.volumes:type_name -> mallee.cloud.v1.VolumeReport
-	8,  // 3: mallee.cloud.v1.PartitionReport.exports:type_name -> mallee.cloud.v1.ExportReport
-	10, // 4: mallee.cloud.v1.PartitionReport.pool:type_name -> mallee.cloud.v1.Pool
-	9,  // 5: mallee.cloud.v1.ExportReport.export:type_name -> mallee.cloud.v1.Export
-	13, // 6: mallee.cloud.v1.NodeState.attachments:type_name -> mallee.cloud.v1.DesiredAttachment
-	9,  // 7: mallee.cloud.v1.DesiredAttachment.export:type_name -> mallee.cloud.v1.Export
-	15, // 8: mallee.cloud.v1.NodeReport.attachments:type_name -> mallee.cloud.v1.AttachmentReport
-	0,  // 9: mallee.cloud.v1.AttachmentReport.state:type_name -> mallee.cloud.v1.AttachmentReport.State
-	16, // 10: mallee.cloud.v1.AttachmentReport.paths:type_name -> mallee.cloud.v1.PathReport
-	2,  // 11: mallee.cloud.v1.Cloud.WatchPartition:input_type -> mallee.cloud.v1.WatchPartitionRequest
-	6,  // 12: mallee.cloud.v1.Cloud.ReportPartition:input_type -> mallee.cloud.v1.PartitionReport
-	11, // 13: mallee.cloud.v1.Cloud.WatchNode:input_type -> mallee.cloud.v1.WatchNodeRequest
-	14, // 14: mallee.cloud.v1.Cloud.ReportNode:input_type -> mallee.cloud.v1.NodeReport
-	3,  // 15: mallee.cloud.v1.Cloud.WatchPartition:output_type -> mallee.cloud.v1.PartitionState
-	1,  // 16: mallee.cloud.v1.Cloud.ReportPartition:output_type -> mallee.cloud.v1.ReportResponse
-	12, // 17: mallee.cloud.v1.Cloud.WatchNode:output_type -> mallee.cloud.v1.NodeState
-	1,  // 18: mallee.cloud.v1.Cloud.ReportNode:output_type -> mallee.cloud.v1.ReportResponse
-	15, // [15:19] is the sub-list for method output_type
-	11, // [11:15] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	7,  // 0: mallee.cloud.v1.PartitionState.volumes:type_name -> mallee.cloud.v1.DesiredVolume
+	8,  // 1: mallee.cloud.v1.PartitionState.exports:type_name -> mallee.cloud.v1.DesiredExport
+	3,  // 2: mallee.cloud.v1.DesiredExport.chap:type_name -> mallee.cloud.v1.Chap
+	10, // 3: mallee.cloud.v1.PartitionReport.volumes:type_name -> mallee.cloud.v1.VolumeReport
+	11, // 4: mallee.cloud.v1.PartitionReport.exports:type_name -> mallee.cloud.v1.ExportReport
+	13, // 5: mallee.cloud.v1.PartitionReport.pool:type_name -> mallee.cloud.v1.Pool
+	12, // 6: mallee.cloud.v1.ExportReport.export:type_name -> mallee.cloud.v1.Export
+	16, // 7: mallee.cloud.v1.NodeState.attachments:type_name -> mallee.cloud.v1.DesiredAttachment
+	3,  // 8: mallee.cloud.v1.NodeState.chap:type_name -> mallee.cloud.v1.Chap
+	12, // 9: mallee.cloud.v1.DesiredAttachment.export:type_name -> mallee.cloud.v1.Export
+	18, // 10: mallee.cloud.v1.NodeReport.attachments:type_name -> mallee.cloud.v1.AttachmentReport
+	0,  // 11: mallee.cloud.v1.AttachmentReport.state:type_name -> mallee.cloud.v1.AttachmentReport.State
+	19, // 12: mallee.cloud.v1.AttachmentReport.paths:type_name -> mallee.cloud.v1.PathReport
+	5,  // 13: mallee.cloud.v1.Cloud.WatchPartition:input_type -> mallee.cloud.v1.WatchPartitionRequest
+	9,  // 14: mallee.cloud.v1.Cloud.ReportPartition:input_type -> mallee.cloud.v1.PartitionReport
+	14, // 15: mallee.cloud.v1.Cloud.WatchNode:input_type -> mallee.cloud.v1.WatchNodeRequest
+	17, // 16: mallee.cloud.v1.Cloud.ReportNode:input_type -> mallee.cloud.v1.NodeReport
+	1,  // 17: mallee.cloud.v1.Cloud.Renew:input_type -> mallee.cloud.v1.RenewRequest
+	6,  // 18: mallee.cloud.v1.Cloud.WatchPartition:output_type -> mallee.cloud.v1.PartitionState
+	4,  // 19: mallee.cloud.v1.Cloud.ReportPartition:output_type -> mallee.cloud.v1.ReportResponse
+	15, // 20: mallee.cloud.v1.Cloud.WatchNode:output_type -> mallee.cloud.v1.NodeState
+	4,  // 21: mallee.cloud.v1.Cloud.ReportNode:output_type -> mallee.cloud.v1.ReportResponse
+	2,  // 22: mallee.cloud.v1.Cloud.Renew:output_type -> mallee.cloud.v1.RenewResponse
+	18, // [18:23] is the sub-list for method output_type
+	13, // [13:18] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_cloud_v1_cloud_proto_init() }
@@ -1367,7 +1635,7 @@ func file_cloud_v1_cloud_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cloud_v1_cloud_proto_rawDesc), len(file_cloud_v1_cloud_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   16,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -35,6 +35,7 @@ const (
 	Cloud_ReportPartition_FullMethodName = "/mallee.cloud.v1.Cloud/ReportPartition"
 	Cloud_WatchNode_FullMethodName       = "/mallee.cloud.v1.Cloud/WatchNode"
 	Cloud_ReportNode_FullMethodName      = "/mallee.cloud.v1.Cloud/ReportNode"
+	Cloud_Renew_FullMethodName           = "/mallee.cloud.v1.Cloud/Renew"
 )
 
 // CloudClient is the client API for Cloud service.
@@ -53,6 +54,9 @@ type CloudClient interface {
 	WatchNode(ctx context.Context, in *WatchNodeRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[NodeState], error)
 	// ReportNode tells the attachments and paths that a node has.
 	ReportNode(ctx context.Context, in *NodeReport, opts ...grpc.CallOption) (*ReportResponse, error)
+	// Renew issues the caller's certificate anew, for the key that its request
+	// is signed with. Parts of every role may call it, a storage processor too.
+	Renew(ctx context.Context, in *RenewRequest, opts ...grpc.CallOption) (*RenewResponse, error)
 }
 
 type cloudClient struct {
@@ -121,6 +125,16 @@ func (c *cloudClient) ReportNode(ctx context.Context, in *NodeReport, opts ...gr
 	return out, nil
 }
 
+func (c *cloudClient) Renew(ctx context.Context, in *RenewRequest, opts ...grpc.CallOption) (*RenewResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RenewResponse)
+	err := c.cc.Invoke(ctx, Cloud_Renew_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // CloudServer is the server API for Cloud service.
 // All implementations must embed UnimplementedCloudServer
 // for forward compatibility.
@@ -137,6 +151,9 @@ type CloudServer interface {
 	WatchNode(*WatchNodeRequest, grpc.ServerStreamingServer[NodeState]) error
 	// ReportNode tells the attachments and paths that a node has.
 	ReportNode(context.Context, *NodeReport) (*ReportResponse, error)
+	// Renew issues the caller's certificate anew, for the key that its request
+	// is signed with. Parts of every role may call it, a storage processor too.
+	Renew(context.Context, *RenewRequest) (*RenewResponse, error)
 	mustEmbedUnimplementedCloudServer()
 }
 
@@ -158,6 +175,9 @@ func (UnimplementedCloudServer) WatchNode(*WatchNodeRequest, grpc.ServerStreamin
 }
 func (UnimplementedCloudServer) ReportNode(context.Context, *NodeReport) (*ReportResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReportNode not implemented")
+}
+func (UnimplementedCloudServer) Renew(context.Context, *RenewRequest) (*RenewResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Renew not implemented")
 }
 func (UnimplementedCloudServer) mustEmbedUnimplementedCloudServer() {}
 func (UnimplementedCloudServer) testEmbeddedByValue()               {}
@@ -238,6 +258,24 @@ func _Cloud_ReportNode_Handler(srv interface{}, ctx context.Context, dec func(in
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Cloud_Renew_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RenewRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CloudServer).Renew(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Cloud_Renew_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CloudServer).Renew(ctx, req.(*RenewRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Cloud_ServiceDesc is the grpc.ServiceDesc for Cloud service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -252,6 +290,10 @@ var Cloud_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ReportNode",
 			Handler:    _Cloud_ReportNode_Handler,
+		},
+		{
+			MethodName: "Renew",
+			Handler:    _Cloud_Renew_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

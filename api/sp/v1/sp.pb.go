@@ -67,14 +67,19 @@ func (*InfoRequest) Descriptor() ([]byte, []int) {
 }
 
 type InfoResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Target        string                 `protobuf:"bytes,2,opt,name=target,proto3" json:"target,omitempty"`
-	Portals       []string               `protobuf:"bytes,3,rep,name=portals,proto3" json:"portals,omitempty"` // "address:port"
-	PoolSizeBytes uint64                 `protobuf:"varint,4,opt,name=pool_size_bytes,json=poolSizeBytes,proto3" json:"pool_size_bytes,omitempty"`
-	PoolFreeBytes uint64                 `protobuf:"varint,5,opt,name=pool_free_bytes,json=poolFreeBytes,proto3" json:"pool_free_bytes,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state             protoimpl.MessageState `protogen:"open.v1"`
+	Name              string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Target            string                 `protobuf:"bytes,2,opt,name=target,proto3" json:"target,omitempty"`
+	Portals           []string               `protobuf:"bytes,3,rep,name=portals,proto3" json:"portals,omitempty"` // "address:port"
+	PoolSizeBytes     uint64                 `protobuf:"varint,4,opt,name=pool_size_bytes,json=poolSizeBytes,proto3" json:"pool_size_bytes,omitempty"`
+	PoolFreeBytes     uint64                 `protobuf:"varint,5,opt,name=pool_free_bytes,json=poolFreeBytes,proto3" json:"pool_free_bytes,omitempty"`
+	PromisedBytes     uint64                 `protobuf:"varint,6,opt,name=promised_bytes,json=promisedBytes,proto3" json:"promised_bytes,omitempty"`               // the sizes of all volumes
+	PromiseLimitBytes uint64                 `protobuf:"varint,7,opt,name=promise_limit_bytes,json=promiseLimitBytes,proto3" json:"promise_limit_bytes,omitempty"` // what may be promised
+	MetadataSizeBytes uint64                 `protobuf:"varint,8,opt,name=metadata_size_bytes,json=metadataSizeBytes,proto3" json:"metadata_size_bytes,omitempty"`
+	MetadataFreeBytes uint64                 `protobuf:"varint,9,opt,name=metadata_free_bytes,json=metadataFreeBytes,proto3" json:"metadata_free_bytes,omitempty"`
+	Alarms            []string               `protobuf:"bytes,10,rep,name=alarms,proto3" json:"alarms,omitempty"` // what an admin must see to; empty when all is well
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *InfoResponse) Reset() {
@@ -142,6 +147,190 @@ func (x *InfoResponse) GetPoolFreeBytes() uint64 {
 	return 0
 }
 
+func (x *InfoResponse) GetPromisedBytes() uint64 {
+	if x != nil {
+		return x.PromisedBytes
+	}
+	return 0
+}
+
+func (x *InfoResponse) GetPromiseLimitBytes() uint64 {
+	if x != nil {
+		return x.PromiseLimitBytes
+	}
+	return 0
+}
+
+func (x *InfoResponse) GetMetadataSizeBytes() uint64 {
+	if x != nil {
+		return x.MetadataSizeBytes
+	}
+	return 0
+}
+
+func (x *InfoResponse) GetMetadataFreeBytes() uint64 {
+	if x != nil {
+		return x.MetadataFreeBytes
+	}
+	return 0
+}
+
+func (x *InfoResponse) GetAlarms() []string {
+	if x != nil {
+		return x.Alarms
+	}
+	return nil
+}
+
+type ResizeVolumeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	VolumeId      string                 `protobuf:"bytes,1,opt,name=volume_id,json=volumeId,proto3" json:"volume_id,omitempty"`
+	SizeBytes     uint64                 `protobuf:"varint,2,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResizeVolumeRequest) Reset() {
+	*x = ResizeVolumeRequest{}
+	mi := &file_sp_v1_sp_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResizeVolumeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResizeVolumeRequest) ProtoMessage() {}
+
+func (x *ResizeVolumeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sp_v1_sp_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResizeVolumeRequest.ProtoReflect.Descriptor instead.
+func (*ResizeVolumeRequest) Descriptor() ([]byte, []int) {
+	return file_sp_v1_sp_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ResizeVolumeRequest) GetVolumeId() string {
+	if x != nil {
+		return x.VolumeId
+	}
+	return ""
+}
+
+func (x *ResizeVolumeRequest) GetSizeBytes() uint64 {
+	if x != nil {
+		return x.SizeBytes
+	}
+	return 0
+}
+
+type ResizeVolumeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Volume        *Volume                `protobuf:"bytes,1,opt,name=volume,proto3" json:"volume,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResizeVolumeResponse) Reset() {
+	*x = ResizeVolumeResponse{}
+	mi := &file_sp_v1_sp_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResizeVolumeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResizeVolumeResponse) ProtoMessage() {}
+
+func (x *ResizeVolumeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sp_v1_sp_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResizeVolumeResponse.ProtoReflect.Descriptor instead.
+func (*ResizeVolumeResponse) Descriptor() ([]byte, []int) {
+	return file_sp_v1_sp_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ResizeVolumeResponse) GetVolume() *Volume {
+	if x != nil {
+		return x.Volume
+	}
+	return nil
+}
+
+// Chap is what an initiator must prove itself with (RFC 7143 §12.1.4).
+type Chap struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Username      string                 `protobuf:"bytes,1,opt,name=username,proto3" json:"username,omitempty"`
+	Password      string                 `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Chap) Reset() {
+	*x = Chap{}
+	mi := &file_sp_v1_sp_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Chap) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Chap) ProtoMessage() {}
+
+func (x *Chap) ProtoReflect() protoreflect.Message {
+	mi := &file_sp_v1_sp_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Chap.ProtoReflect.Descriptor instead.
+func (*Chap) Descriptor() ([]byte, []int) {
+	return file_sp_v1_sp_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Chap) GetUsername() string {
+	if x != nil {
+		return x.Username
+	}
+	return ""
+}
+
+func (x *Chap) GetPassword() string {
+	if x != nil {
+		return x.Password
+	}
+	return ""
+}
+
 type Volume struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	VolumeId      string                 `protobuf:"bytes,1,opt,name=volume_id,json=volumeId,proto3" json:"volume_id,omitempty"`
@@ -153,7 +342,7 @@ type Volume struct {
 
 func (x *Volume) Reset() {
 	*x = Volume{}
-	mi := &file_sp_v1_sp_proto_msgTypes[2]
+	mi := &file_sp_v1_sp_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -165,7 +354,7 @@ func (x *Volume) String() string {
 func (*Volume) ProtoMessage() {}
 
 func (x *Volume) ProtoReflect() protoreflect.Message {
-	mi := &file_sp_v1_sp_proto_msgTypes[2]
+	mi := &file_sp_v1_sp_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -178,7 +367,7 @@ func (x *Volume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Volume.ProtoReflect.Descriptor instead.
 func (*Volume) Descriptor() ([]byte, []int) {
-	return file_sp_v1_sp_proto_rawDescGZIP(), []int{2}
+	return file_sp_v1_sp_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Volume) GetVolumeId() string {
@@ -212,7 +401,7 @@ type CreateVolumeRequest struct {
 
 func (x *CreateVolumeRequest) Reset() {
 	*x = CreateVolumeRequest{}
-	mi := &file_sp_v1_sp_proto_msgTypes[3]
+	mi := &file_sp_v1_sp_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -224,7 +413,7 @@ func (x *CreateVolumeRequest) String() string {
 func (*CreateVolumeRequest) ProtoMessage() {}
 
 func (x *CreateVolumeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sp_v1_sp_proto_msgTypes[3]
+	mi := &file_sp_v1_sp_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -237,7 +426,7 @@ func (x *CreateVolumeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVolumeRequest.ProtoReflect.Descriptor instead.
 func (*CreateVolumeRequest) Descriptor() ([]byte, []int) {
-	return file_sp_v1_sp_proto_rawDescGZIP(), []int{3}
+	return file_sp_v1_sp_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CreateVolumeRequest) GetVolumeId() string {
@@ -263,7 +452,7 @@ type CreateVolumeResponse struct {
 
 func (x *CreateVolumeResponse) Reset() {
 	*x = CreateVolumeResponse{}
-	mi := &file_sp_v1_sp_proto_msgTypes[4]
+	mi := &file_sp_v1_sp_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -275,7 +464,7 @@ func (x *CreateVolumeResponse) String() string {
 func (*CreateVolumeResponse) ProtoMessage() {}
 
 func (x *CreateVolumeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sp_v1_sp_proto_msgTypes[4]
+	mi := &file_sp_v1_sp_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -288,7 +477,7 @@ func (x *CreateVolumeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVolumeResponse.ProtoReflect.Descriptor instead.
 func (*CreateVolumeResponse) Descriptor() ([]byte, []int) {
-	return file_sp_v1_sp_proto_rawDescGZIP(), []int{4}
+	return file_sp_v1_sp_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CreateVolumeResponse) GetVolume() *Volume {
@@ -307,7 +496,7 @@ type DeleteVolumeRequest struct {
 
 func (x *DeleteVolumeRequest) Reset() {
 	*x = DeleteVolumeRequest{}
-	mi := &file_sp_v1_sp_proto_msgTypes[5]
+	mi := &file_sp_v1_sp_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -319,7 +508,7 @@ func (x *DeleteVolumeRequest) String() string {
 func (*DeleteVolumeRequest) ProtoMessage() {}
 
 func (x *DeleteVolumeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sp_v1_sp_proto_msgTypes[5]
+	mi := &file_sp_v1_sp_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -332,7 +521,7 @@ func (x *DeleteVolumeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVolumeRequest.ProtoReflect.Descriptor instead.
 func (*DeleteVolumeRequest) Descriptor() ([]byte, []int) {
-	return file_sp_v1_sp_proto_rawDescGZIP(), []int{5}
+	return file_sp_v1_sp_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *DeleteVolumeRequest) GetVolumeId() string {
@@ -350,7 +539,7 @@ type DeleteVolumeResponse struct {
 
 func (x *DeleteVolumeResponse) Reset() {
 	*x = DeleteVolumeResponse{}
-	mi := &file_sp_v1_sp_proto_msgTypes[6]
+	mi := &file_sp_v1_sp_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -362,7 +551,7 @@ func (x *DeleteVolumeResponse) String() string {
 func (*DeleteVolumeResponse) ProtoMessage() {}
 
 func (x *DeleteVolumeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sp_v1_sp_proto_msgTypes[6]
+	mi := &file_sp_v1_sp_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -375,7 +564,7 @@ func (x *DeleteVolumeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVolumeResponse.ProtoReflect.Descriptor instead.
 func (*DeleteVolumeResponse) Descriptor() ([]byte, []int) {
-	return file_sp_v1_sp_proto_rawDescGZIP(), []int{6}
+	return file_sp_v1_sp_proto_rawDescGZIP(), []int{9}
 }
 
 type ListVolumesRequest struct {
@@ -386,7 +575,7 @@ type ListVolumesRequest struct {
 
 func (x *ListVolumesRequest) Reset() {
 	*x = ListVolumesRequest{}
-	mi := &file_sp_v1_sp_proto_msgTypes[7]
+	mi := &file_sp_v1_sp_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -398,7 +587,7 @@ func (x *ListVolumesRequest) String() string {
 func (*ListVolumesRequest) ProtoMessage() {}
 
 func (x *ListVolumesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sp_v1_sp_proto_msgTypes[7]
+	mi := &file_sp_v1_sp_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -411,7 +600,7 @@ func (x *ListVolumesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVolumesRequest.ProtoReflect.Descriptor instead.
 func (*ListVolumesRequest) Descriptor() ([]byte, []int) {
-	return file_sp_v1_sp_proto_rawDescGZIP(), []int{7}
+	return file_sp_v1_sp_proto_rawDescGZIP(), []int{10}
 }
 
 type ListVolumesResponse struct {
@@ -423,7 +612,7 @@ type ListVolumesResponse struct {
 
 func (x *ListVolumesResponse) Reset() {
 	*x = ListVolumesResponse{}
-	mi := &file_sp_v1_sp_proto_msgTypes[8]
+	mi := &file_sp_v1_sp_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -435,7 +624,7 @@ func (x *ListVolumesResponse) String() string {
 func (*ListVolumesResponse) ProtoMessage() {}
 
 func (x *ListVolumesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sp_v1_sp_proto_msgTypes[8]
+	mi := &file_sp_v1_sp_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -448,7 +637,7 @@ func (x *ListVolumesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVolumesResponse.ProtoReflect.Descriptor instead.
 func (*ListVolumesResponse) Descriptor() ([]byte, []int) {
-	return file_sp_v1_sp_proto_rawDescGZIP(), []int{8}
+	return file_sp_v1_sp_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListVolumesResponse) GetVolumes() []*Volume {
@@ -472,7 +661,7 @@ type Export struct {
 
 func (x *Export) Reset() {
 	*x = Export{}
-	mi := &file_sp_v1_sp_proto_msgTypes[9]
+	mi := &file_sp_v1_sp_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -484,7 +673,7 @@ func (x *Export) String() string {
 func (*Export) ProtoMessage() {}
 
 func (x *Export) ProtoReflect() protoreflect.Message {
-	mi := &file_sp_v1_sp_proto_msgTypes[9]
+	mi := &file_sp_v1_sp_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -497,7 +686,7 @@ func (x *Export) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Export.ProtoReflect.Descriptor instead.
 func (*Export) Descriptor() ([]byte, []int) {
-	return file_sp_v1_sp_proto_rawDescGZIP(), []int{9}
+	return file_sp_v1_sp_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Export) GetVolumeId() string {
@@ -543,16 +732,18 @@ func (x *Export) GetPortals() []string {
 }
 
 type ExportVolumeRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	VolumeId      string                 `protobuf:"bytes,1,opt,name=volume_id,json=volumeId,proto3" json:"volume_id,omitempty"`
-	Initiator     string                 `protobuf:"bytes,2,opt,name=initiator,proto3" json:"initiator,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	VolumeId  string                 `protobuf:"bytes,1,opt,name=volume_id,json=volumeId,proto3" json:"volume_id,omitempty"`
+	Initiator string                 `protobuf:"bytes,2,opt,name=initiator,proto3" json:"initiator,omitempty"`
+	// chap is the same for all exports to one initiator; the latest one holds.
+	Chap          *Chap `protobuf:"bytes,3,opt,name=chap,proto3" json:"chap,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExportVolumeRequest) Reset() {
 	*x = ExportVolumeRequest{}
-	mi := &file_sp_v1_sp_proto_msgTypes[10]
+	mi := &file_sp_v1_sp_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -564,7 +755,7 @@ func (x *ExportVolumeRequest) String() string {
 func (*ExportVolumeRequest) ProtoMessage() {}
 
 func (x *ExportVolumeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sp_v1_sp_proto_msgTypes[10]
+	mi := &file_sp_v1_sp_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -577,7 +768,7 @@ func (x *ExportVolumeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportVolumeRequest.ProtoReflect.Descriptor instead.
 func (*ExportVolumeRequest) Descriptor() ([]byte, []int) {
-	return file_sp_v1_sp_proto_rawDescGZIP(), []int{10}
+	return file_sp_v1_sp_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ExportVolumeRequest) GetVolumeId() string {
@@ -594,6 +785,13 @@ func (x *ExportVolumeRequest) GetInitiator() string {
 	return ""
 }
 
+func (x *ExportVolumeRequest) GetChap() *Chap {
+	if x != nil {
+		return x.Chap
+	}
+	return nil
+}
+
 type ExportVolumeResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Export        *Export                `protobuf:"bytes,1,opt,name=export,proto3" json:"export,omitempty"`
@@ -603,7 +801,7 @@ type ExportVolumeResponse struct {
 
 func (x *ExportVolumeResponse) Reset() {
 	*x = ExportVolumeResponse{}
-	mi := &file_sp_v1_sp_proto_msgTypes[11]
+	mi := &file_sp_v1_sp_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -615,7 +813,7 @@ func (x *ExportVolumeResponse) String() string {
 func (*ExportVolumeResponse) ProtoMessage() {}
 
 func (x *ExportVolumeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sp_v1_sp_proto_msgTypes[11]
+	mi := &file_sp_v1_sp_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -628,7 +826,7 @@ func (x *ExportVolumeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportVolumeResponse.ProtoReflect.Descriptor instead.
 func (*ExportVolumeResponse) Descriptor() ([]byte, []int) {
-	return file_sp_v1_sp_proto_rawDescGZIP(), []int{11}
+	return file_sp_v1_sp_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ExportVolumeResponse) GetExport() *Export {
@@ -648,7 +846,7 @@ type UnexportVolumeRequest struct {
 
 func (x *UnexportVolumeRequest) Reset() {
 	*x = UnexportVolumeRequest{}
-	mi := &file_sp_v1_sp_proto_msgTypes[12]
+	mi := &file_sp_v1_sp_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -660,7 +858,7 @@ func (x *UnexportVolumeRequest) String() string {
 func (*UnexportVolumeRequest) ProtoMessage() {}
 
 func (x *UnexportVolumeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sp_v1_sp_proto_msgTypes[12]
+	mi := &file_sp_v1_sp_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -673,7 +871,7 @@ func (x *UnexportVolumeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnexportVolumeRequest.ProtoReflect.Descriptor instead.
 func (*UnexportVolumeRequest) Descriptor() ([]byte, []int) {
-	return file_sp_v1_sp_proto_rawDescGZIP(), []int{12}
+	return file_sp_v1_sp_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *UnexportVolumeRequest) GetVolumeId() string {
@@ -698,7 +896,7 @@ type UnexportVolumeResponse struct {
 
 func (x *UnexportVolumeResponse) Reset() {
 	*x = UnexportVolumeResponse{}
-	mi := &file_sp_v1_sp_proto_msgTypes[13]
+	mi := &file_sp_v1_sp_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -710,7 +908,7 @@ func (x *UnexportVolumeResponse) String() string {
 func (*UnexportVolumeResponse) ProtoMessage() {}
 
 func (x *UnexportVolumeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sp_v1_sp_proto_msgTypes[13]
+	mi := &file_sp_v1_sp_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -723,7 +921,7 @@ func (x *UnexportVolumeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnexportVolumeResponse.ProtoReflect.Descriptor instead.
 func (*UnexportVolumeResponse) Descriptor() ([]byte, []int) {
-	return file_sp_v1_sp_proto_rawDescGZIP(), []int{13}
+	return file_sp_v1_sp_proto_rawDescGZIP(), []int{16}
 }
 
 type ListExportsRequest struct {
@@ -734,7 +932,7 @@ type ListExportsRequest struct {
 
 func (x *ListExportsRequest) Reset() {
 	*x = ListExportsRequest{}
-	mi := &file_sp_v1_sp_proto_msgTypes[14]
+	mi := &file_sp_v1_sp_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -746,7 +944,7 @@ func (x *ListExportsRequest) String() string {
 func (*ListExportsRequest) ProtoMessage() {}
 
 func (x *ListExportsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sp_v1_sp_proto_msgTypes[14]
+	mi := &file_sp_v1_sp_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -759,7 +957,7 @@ func (x *ListExportsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListExportsRequest.ProtoReflect.Descriptor instead.
 func (*ListExportsRequest) Descriptor() ([]byte, []int) {
-	return file_sp_v1_sp_proto_rawDescGZIP(), []int{14}
+	return file_sp_v1_sp_proto_rawDescGZIP(), []int{17}
 }
 
 type ListExportsResponse struct {
@@ -771,7 +969,7 @@ type ListExportsResponse struct {
 
 func (x *ListExportsResponse) Reset() {
 	*x = ListExportsResponse{}
-	mi := &file_sp_v1_sp_proto_msgTypes[15]
+	mi := &file_sp_v1_sp_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -783,7 +981,7 @@ func (x *ListExportsResponse) String() string {
 func (*ListExportsResponse) ProtoMessage() {}
 
 func (x *ListExportsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sp_v1_sp_proto_msgTypes[15]
+	mi := &file_sp_v1_sp_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -796,7 +994,7 @@ func (x *ListExportsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListExportsResponse.ProtoReflect.Descriptor instead.
 func (*ListExportsResponse) Descriptor() ([]byte, []int) {
-	return file_sp_v1_sp_proto_rawDescGZIP(), []int{15}
+	return file_sp_v1_sp_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListExportsResponse) GetExports() []*Export {
@@ -811,13 +1009,28 @@ var File_sp_v1_sp_proto protoreflect.FileDescriptor
 const file_sp_v1_sp_proto_rawDesc = "" +
 	"\n" +
 	"\x0esp/v1/sp.proto\x12\fmallee.sp.v1\"\r\n" +
-	"\vInfoRequest\"\xa4\x01\n" +
+	"\vInfoRequest\"\xf3\x02\n" +
 	"\fInfoResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06target\x18\x02 \x01(\tR\x06target\x12\x18\n" +
 	"\aportals\x18\x03 \x03(\tR\aportals\x12&\n" +
 	"\x0fpool_size_bytes\x18\x04 \x01(\x04R\rpoolSizeBytes\x12&\n" +
-	"\x0fpool_free_bytes\x18\x05 \x01(\x04R\rpoolFreeBytes\"X\n" +
+	"\x0fpool_free_bytes\x18\x05 \x01(\x04R\rpoolFreeBytes\x12%\n" +
+	"\x0epromised_bytes\x18\x06 \x01(\x04R\rpromisedBytes\x12.\n" +
+	"\x13promise_limit_bytes\x18\a \x01(\x04R\x11promiseLimitBytes\x12.\n" +
+	"\x13metadata_size_bytes\x18\b \x01(\x04R\x11metadataSizeBytes\x12.\n" +
+	"\x13metadata_free_bytes\x18\t \x01(\x04R\x11metadataFreeBytes\x12\x16\n" +
+	"\x06alarms\x18\n" +
+	" \x03(\tR\x06alarms\"Q\n" +
+	"\x13ResizeVolumeRequest\x12\x1b\n" +
+	"\tvolume_id\x18\x01 \x01(\tR\bvolumeId\x12\x1d\n" +
+	"\n" +
+	"size_bytes\x18\x02 \x01(\x04R\tsizeBytes\"D\n" +
+	"\x14ResizeVolumeResponse\x12,\n" +
+	"\x06volume\x18\x01 \x01(\v2\x14.mallee.sp.v1.VolumeR\x06volume\">\n" +
+	"\x04Chap\x12\x1a\n" +
+	"\busername\x18\x01 \x01(\tR\busername\x12\x1a\n" +
+	"\bpassword\x18\x02 \x01(\tR\bpassword\"X\n" +
 	"\x06Volume\x12\x1b\n" +
 	"\tvolume_id\x18\x01 \x01(\tR\bvolumeId\x12\x1d\n" +
 	"\n" +
@@ -841,10 +1054,11 @@ const file_sp_v1_sp_proto_rawDesc = "" +
 	"\x06target\x18\x03 \x01(\tR\x06target\x12\x10\n" +
 	"\x03lun\x18\x04 \x01(\rR\x03lun\x12\x12\n" +
 	"\x04wwid\x18\x05 \x01(\tR\x04wwid\x12\x18\n" +
-	"\aportals\x18\x06 \x03(\tR\aportals\"P\n" +
+	"\aportals\x18\x06 \x03(\tR\aportals\"x\n" +
 	"\x13ExportVolumeRequest\x12\x1b\n" +
 	"\tvolume_id\x18\x01 \x01(\tR\bvolumeId\x12\x1c\n" +
-	"\tinitiator\x18\x02 \x01(\tR\tinitiator\"D\n" +
+	"\tinitiator\x18\x02 \x01(\tR\tinitiator\x12&\n" +
+	"\x04chap\x18\x03 \x01(\v2\x12.mallee.sp.v1.ChapR\x04chap\"D\n" +
 	"\x14ExportVolumeResponse\x12,\n" +
 	"\x06export\x18\x01 \x01(\v2\x14.mallee.sp.v1.ExportR\x06export\"R\n" +
 	"\x15UnexportVolumeRequest\x12\x1b\n" +
@@ -853,12 +1067,13 @@ const file_sp_v1_sp_proto_rawDesc = "" +
 	"\x16UnexportVolumeResponse\"\x14\n" +
 	"\x12ListExportsRequest\"E\n" +
 	"\x13ListExportsResponse\x12.\n" +
-	"\aexports\x18\x01 \x03(\v2\x14.mallee.sp.v1.ExportR\aexports2\xdb\x04\n" +
+	"\aexports\x18\x01 \x03(\v2\x14.mallee.sp.v1.ExportR\aexports2\xb2\x05\n" +
 	"\x10StorageProcessor\x12=\n" +
 	"\x04Info\x12\x19.mallee.sp.v1.InfoRequest\x1a\x1a.mallee.sp.v1.InfoResponse\x12U\n" +
 	"\fCreateVolume\x12!.mallee.sp.v1.CreateVolumeRequest\x1a\".mallee.sp.v1.CreateVolumeResponse\x12U\n" +
 	"\fDeleteVolume\x12!.mallee.sp.v1.DeleteVolumeRequest\x1a\".mallee.sp.v1.DeleteVolumeResponse\x12R\n" +
 	"\vListVolumes\x12 .mallee.sp.v1.ListVolumesRequest\x1a!.mallee.sp.v1.ListVolumesResponse\x12U\n" +
+	"\fResizeVolume\x12!.mallee.sp.v1.ResizeVolumeRequest\x1a\".mallee.sp.v1.ResizeVolumeResponse\x12U\n" +
 	"\fExportVolume\x12!.mallee.sp.v1.ExportVolumeRequest\x1a\".mallee.sp.v1.ExportVolumeResponse\x12[\n" +
 	"\x0eUnexportVolume\x12#.mallee.sp.v1.UnexportVolumeRequest\x1a$.mallee.sp.v1.UnexportVolumeResponse\x12R\n" +
 	"\vListExports\x12 .mallee.sp.v1.ListExportsRequest\x1a!.mallee.sp.v1.ListExportsResponseB,Z*github.com/mallee-io/mallee/api/sp/v1;spv1b\x06proto3"
@@ -875,49 +1090,56 @@ func file_sp_v1_sp_proto_rawDescGZIP() []byte {
 	return file_sp_v1_sp_proto_rawDescData
 }
 
-var file_sp_v1_sp_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_sp_v1_sp_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_sp_v1_sp_proto_goTypes = []any{
 	(*InfoRequest)(nil),            // 0: mallee.sp.v1.InfoRequest
 	(*InfoResponse)(nil),           // 1: mallee.sp.v1.InfoResponse
-	(*Volume)(nil),                 // 2: mallee.sp.v1.Volume
-	(*CreateVolumeRequest)(nil),    // 3: mallee.sp.v1.CreateVolumeRequest
-	(*CreateVolumeResponse)(nil),   // 4: mallee.sp.v1.CreateVolumeResponse
-	(*DeleteVolumeRequest)(nil),    // 5: mallee.sp.v1.DeleteVolumeRequest
-	(*DeleteVolumeResponse)(nil),   // 6: mallee.sp.v1.DeleteVolumeResponse
-	(*ListVolumesRequest)(nil),     // 7: mallee.sp.v1.ListVolumesRequest
-	(*ListVolumesResponse)(nil),    // 8: mallee.sp.v1.ListVolumesResponse
-	(*Export)(nil),                 // 9: mallee.sp.v1.Export
-	(*ExportVolumeRequest)(nil),    // 10: mallee.sp.v1.ExportVolumeRequest
-	(*ExportVolumeResponse)(nil),   // 11: mallee.sp.v1.ExportVolumeResponse
-	(*UnexportVolumeRequest)(nil),  // 12: mallee.sp.v1.UnexportVolumeRequest
-	(*UnexportVolumeResponse)(nil), // 13: mallee.sp.v1.UnexportVolumeResponse
-	(*ListExportsRequest)(nil),     // 14: mallee.sp.v1.ListExportsRequest
-	(*ListExportsResponse)(nil),    // 15: mallee.sp.v1.ListExportsResponse
+	(*ResizeVolumeRequest)(nil),    // 2: mallee.sp.v1.ResizeVolumeRequest
+	(*ResizeVolumeResponse)(nil),   // 3: mallee.sp.v1.ResizeVolumeResponse
+	(*Chap)(nil),                   // 4: mallee.sp.v1.Chap
+	(*Volume)(nil),                 // 5: mallee.sp.v1.Volume
+	(*CreateVolumeRequest)(nil),    // 6: mallee.sp.v1.CreateVolumeRequest
+	(*CreateVolumeResponse)(nil),   // 7: mallee.sp.v1.CreateVolumeResponse
+	(*DeleteVolumeRequest)(nil),    // 8: mallee.sp.v1.DeleteVolumeRequest
+	(*DeleteVolumeResponse)(nil),   // 9: mallee.sp.v1.DeleteVolumeResponse
+	(*ListVolumesRequest)(nil),     // 10: mallee.sp.v1.ListVolumesRequest
+	(*ListVolumesResponse)(nil),    // 11: mallee.sp.v1.ListVolumesResponse
+	(*Export)(nil),                 // 12: mallee.sp.v1.Export
+	(*ExportVolumeRequest)(nil),    // 13: mallee.sp.v1.ExportVolumeRequest
+	(*ExportVolumeResponse)(nil),   // 14: mallee.sp.v1.ExportVolumeResponse
+	(*UnexportVolumeRequest)(nil),  // 15: mallee.sp.v1.UnexportVolumeRequest
+	(*UnexportVolumeResponse)(nil), // 16: mallee.sp.v1.UnexportVolumeResponse
+	(*ListExportsRequest)(nil),     // 17: mallee.sp.v1.ListExportsRequest
+	(*ListExportsResponse)(nil),    // 18: mallee.sp.v1.ListExportsResponse
 }
 var file_sp_v1_sp_proto_depIdxs = []int32{
-	2,  // 0: mallee.sp.v1.CreateVolumeResponse.volume:type_name -> mallee.sp.v1.Volume
-	2,  // 1: mallee.sp.v1.ListVolumesResponse.volumes:type_name -> mallee.sp.v1.Volume
-	9,  // 2: mallee.sp.v1.ExportVolumeResponse.export:type_name -> mallee.sp.v1.Export
-	9,  // 3: mallee.sp.v1.ListExportsResponse.exports:type_name -> mallee.sp.v1.Export
-	0,  // 4: mallee.sp.v1.StorageProcessor.Info:input_type -> mallee.sp.v1.InfoRequest
-	3,  // 5: mallee.sp.v1.StorageProcessor.CreateVolume:input_type -> mallee.sp.v1.CreateVolumeRequest
-	5,  // 6: mallee.sp.v1.StorageProcessor.DeleteVolume:input_type -> mallee.sp.v1.DeleteVolumeRequest
-	7,  // 7: mallee.sp.v1.StorageProcessor.ListVolumes:input_type -> mallee.sp.v1.ListVolumesRequest
-	10, // 8: mallee.sp.v1.StorageProcessor.ExportVolume:input_type -> mallee.sp.v1.ExportVolumeRequest
-	12, // 9: mallee.sp.v1.StorageProcessor.UnexportVolume:input_type -> mallee.sp.v1.UnexportVolumeRequest
-	14, // 10: mallee.sp.v1.StorageProcessor.ListExports:input_type -> mallee.sp.v1.ListExportsRequest
-	1,  // 11: mallee.sp.v1.StorageProcessor.Info:output_type -> mallee.sp.v1.InfoResponse
-	4,  // 12: mallee.sp.v1.StorageProcessor.CreateVolume:output_type -> mallee.sp.v1.CreateVolumeResponse
-	6,  // 13: mallee.sp.v1.StorageProcessor.DeleteVolume:output_type -> mallee.sp.v1.DeleteVolumeResponse
-	8,  // 14: mallee.sp.v1.StorageProcessor.ListVolumes:output_type -> mallee.sp.v1.ListVolumesResponse
-	11, // 15: mallee.sp.v1.StorageProcessor.ExportVolume:output_type -> mallee.sp.v1.ExportVolumeResponse
-	13, // 16: mallee.sp.v1.StorageProcessor.UnexportVolume:output_type -> mallee.sp.v1.UnexportVolumeResponse
-	15, // 17: mallee.sp.v1.StorageProcessor.ListExports:output_type -> mallee.sp.v1.ListExportsResponse
-	11, // [11:18] is the sub-list for method output_type
-	4,  // [4:11] is the sub-list for method input_type
-	4,  // [4:4] is the sub-list for extension type_name
-	4,  // [4:4] is the sub-list for extension extendee
-	0,  // [0:4] is the sub-list for field type_name
+	5,  // 0: mallee.sp.v1.ResizeVolumeResponse.volume:type_name -> mallee.sp.v1.Volume
+	5,  // 1: mallee.sp.v1.CreateVolumeResponse.volume:type_name -> mallee.sp.v1.Volume
+	5,  // 2: mallee.sp.v1.ListVolumesResponse.volumes:type_name -> mallee.sp.v1.Volume
+	4,  // 3: mallee.sp.v1.ExportVolumeRequest.chap:type_name -> mallee.sp.v1.Chap
+	12, // 4: mallee.sp.v1.ExportVolumeResponse.export:type_name -> mallee.sp.v1.Export
+	12, // 5: mallee.sp.v1.ListExportsResponse.exports:type_name -> mallee.sp.v1.Export
+	0,  // 6: mallee.sp.v1.StorageProcessor.Info:input_type -> mallee.sp.v1.InfoRequest
+	6,  // 7: mallee.sp.v1.StorageProcessor.CreateVolume:input_type -> mallee.sp.v1.CreateVolumeRequest
+	8,  // 8: mallee.sp.v1.StorageProcessor.DeleteVolume:input_type -> mallee.sp.v1.DeleteVolumeRequest
+	10, // 9: mallee.sp.v1.StorageProcessor.ListVolumes:input_type -> mallee.sp.v1.ListVolumesRequest
+	2,  // 10: mallee.sp.v1.StorageProcessor.ResizeVolume:input_type -> mallee.sp.v1.ResizeVolumeRequest
+	13, // 11: mallee.sp.v1.StorageProcessor.ExportVolume:input_type -> mallee.sp.v1.ExportVolumeRequest
+	15, // 12: mallee.sp.v1.StorageProcessor.UnexportVolume:input_type -> mallee.sp.v1.UnexportVolumeRequest
+	17, // 13: mallee.sp.v1.StorageProcessor.ListExports:input_type -> mallee.sp.v1.ListExportsRequest
+	1,  // 14: mallee.sp.v1.StorageProcessor.Info:output_type -> mallee.sp.v1.InfoResponse
+	7,  // 15: mallee.sp.v1.StorageProcessor.CreateVolume:output_type -> mallee.sp.v1.CreateVolumeResponse
+	9,  // 16: mallee.sp.v1.StorageProcessor.DeleteVolume:output_type -> mallee.sp.v1.DeleteVolumeResponse
+	11, // 17: mallee.sp.v1.StorageProcessor.ListVolumes:output_type -> mallee.sp.v1.ListVolumesResponse
+	3,  // 18: mallee.sp.v1.StorageProcessor.ResizeVolume:output_type -> mallee.sp.v1.ResizeVolumeResponse
+	14, // 19: mallee.sp.v1.StorageProcessor.ExportVolume:output_type -> mallee.sp.v1.ExportVolumeResponse
+	16, // 20: mallee.sp.v1.StorageProcessor.UnexportVolume:output_type -> mallee.sp.v1.UnexportVolumeResponse
+	18, // 21: mallee.sp.v1.StorageProcessor.ListExports:output_type -> mallee.sp.v1.ListExportsResponse
+	14, // [14:22] is the sub-list for method output_type
+	6,  // [6:14] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_sp_v1_sp_proto_init() }
@@ -931,7 +1153,7 @@ func file_sp_v1_sp_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sp_v1_sp_proto_rawDesc), len(file_sp_v1_sp_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

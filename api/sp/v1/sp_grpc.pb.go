@@ -32,6 +32,7 @@ const (
 	StorageProcessor_CreateVolume_FullMethodName   = "/mallee.sp.v1.StorageProcessor/CreateVolume"
 	StorageProcessor_DeleteVolume_FullMethodName   = "/mallee.sp.v1.StorageProcessor/DeleteVolume"
 	StorageProcessor_ListVolumes_FullMethodName    = "/mallee.sp.v1.StorageProcessor/ListVolumes"
+	StorageProcessor_ResizeVolume_FullMethodName   = "/mallee.sp.v1.StorageProcessor/ResizeVolume"
 	StorageProcessor_ExportVolume_FullMethodName   = "/mallee.sp.v1.StorageProcessor/ExportVolume"
 	StorageProcessor_UnexportVolume_FullMethodName = "/mallee.sp.v1.StorageProcessor/UnexportVolume"
 	StorageProcessor_ListExports_FullMethodName    = "/mallee.sp.v1.StorageProcessor/ListExports"
@@ -51,6 +52,10 @@ type StorageProcessorClient interface {
 	// is exported is FAILED_PRECONDITION.
 	DeleteVolume(ctx context.Context, in *DeleteVolumeRequest, opts ...grpc.CallOption) (*DeleteVolumeResponse, error)
 	ListVolumes(ctx context.Context, in *ListVolumesRequest, opts ...grpc.CallOption) (*ListVolumesResponse, error)
+	// ResizeVolume grows a volume, also one that is exported and in use. One that
+	// has that size or more is success and stays as it is; one that is not there
+	// is NOT_FOUND; a size that the pool cannot hold is RESOURCE_EXHAUSTED.
+	ResizeVolume(ctx context.Context, in *ResizeVolumeRequest, opts ...grpc.CallOption) (*ResizeVolumeResponse, error)
 	// ExportVolume offers a volume to one initiator and to no other. The LUN is
 	// the same for as long as the export exists. A volume that is not there is
 	// NOT_FOUND.
@@ -109,6 +114,16 @@ func (c *storageProcessorClient) ListVolumes(ctx context.Context, in *ListVolume
 	return out, nil
 }
 
+func (c *storageProcessorClient) ResizeVolume(ctx context.Context, in *ResizeVolumeRequest, opts ...grpc.CallOption) (*ResizeVolumeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResizeVolumeResponse)
+	err := c.cc.Invoke(ctx, StorageProcessor_ResizeVolume_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *storageProcessorClient) ExportVolume(ctx context.Context, in *ExportVolumeRequest, opts ...grpc.CallOption) (*ExportVolumeResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ExportVolumeResponse)
@@ -153,6 +168,10 @@ type StorageProcessorServer interface {
 	// is exported is FAILED_PRECONDITION.
 	DeleteVolume(context.Context, *DeleteVolumeRequest) (*DeleteVolumeResponse, error)
 	ListVolumes(context.Context, *ListVolumesRequest) (*ListVolumesResponse, error)
+	// ResizeVolume grows a volume, also one that is exported and in use. One that
+	// has that size or more is success and stays as it is; one that is not there
+	// is NOT_FOUND; a size that the pool cannot hold is RESOURCE_EXHAUSTED.
+	ResizeVolume(context.Context, *ResizeVolumeRequest) (*ResizeVolumeResponse, error)
 	// ExportVolume offers a volume to one initiator and to no other. The LUN is
 	// the same for as long as the export exists. A volume that is not there is
 	// NOT_FOUND.
@@ -182,6 +201,9 @@ func (UnimplementedStorageProcessorServer) DeleteVolume(context.Context, *Delete
 }
 func (UnimplementedStorageProcessorServer) ListVolumes(context.Context, *ListVolumesRequest) (*ListVolumesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListVolumes not implemented")
+}
+func (UnimplementedStorageProcessorServer) ResizeVolume(context.Context, *ResizeVolumeRequest) (*ResizeVolumeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ResizeVolume not implemented")
 }
 func (UnimplementedStorageProcessorServer) ExportVolume(context.Context, *ExportVolumeRequest) (*ExportVolumeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ExportVolume not implemented")
@@ -285,6 +307,24 @@ func _StorageProcessor_ListVolumes_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _StorageProcessor_ResizeVolume_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResizeVolumeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StorageProcessorServer).ResizeVolume(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StorageProcessor_ResizeVolume_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StorageProcessorServer).ResizeVolume(ctx, req.(*ResizeVolumeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _StorageProcessor_ExportVolume_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ExportVolumeRequest)
 	if err := dec(in); err != nil {
@@ -361,6 +401,10 @@ var StorageProcessor_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListVolumes",
 			Handler:    _StorageProcessor_ListVolumes_Handler,
+		},
+		{
+			MethodName: "ResizeVolume",
+			Handler:    _StorageProcessor_ResizeVolume_Handler,
 		},
 		{
 			MethodName: "ExportVolume",
