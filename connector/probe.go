@@ -51,6 +51,7 @@ type probe struct {
 	at      time.Time // when the last one ended
 	disk    block.Disk
 	addAt   time.Time // when multipathd may be asked to add the disk
+	refused int       // how often it would not
 	err     error
 	wrong   bool // err is that of another identity
 }
@@ -79,7 +80,7 @@ func (ps *probes) start(p *probe, look func() (block.Disk, bool, error), news fu
 		changed := p.at.IsZero() || (err == nil) != (p.err == nil) || disk.Name != p.disk.Name
 		p.running, p.at, p.disk, p.err, p.wrong = false, time.Now(), disk, err, wrong
 		if changed && err == nil {
-			p.addAt = p.at.Add(adoptionPatience)
+			p.addAt, p.refused = p.at.Add(adoptionPatience), 0
 		}
 		found := *p
 		ps.running--
@@ -131,6 +132,19 @@ func (ps *probes) postpone(session int, until time.Time) {
 	if p := ps.session[session]; p != nil {
 		p.addAt = until
 	}
+}
+
+// refuse notes that multipathd would not add a session's disk, and returns how
+// often that has been so.
+func (ps *probes) refuse(session int) int {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	p := ps.session[session]
+	if p == nil {
+		return 0
+	}
+	p.refused++
+	return p.refused
 }
 
 // close stops new looks, waits until those that run have ended (one that scans

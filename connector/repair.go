@@ -18,6 +18,10 @@ import (
 // processes.
 const adoptionPatience = 3 * time.Second
 
+// refusals is how often multipathd may refuse a verified disk before udev is
+// asked to look at the disk again: udev on a busy machine needs some seconds.
+const refusals = 4
+
 // ErrBusy says that the volume's target is just being logged out from; the same
 // call succeeds in a moment.
 var ErrBusy = errors.New("the target is being logged out from")
@@ -169,10 +173,23 @@ func (c *Connector) inMap(ctx context.Context, state *volume, session int, m mul
 	if now := time.Now(); now.After(pr.addAt) {
 		state.probes.postpone(session, now.Add(adoptionPatience))
 		if err := c.multipath.AddPath(ctx, pr.disk.Name); err != nil {
-			return PathJoining, err.Error()
+			return PathJoining, c.refused(ctx, state, session, pr.disk.Name, err)
 		}
 	}
 	return PathJoining, "verified; multipathd has not yet put it into the map"
+}
+
+// refused mends what makes multipathd refuse a good disk for ever: it goes by
+// what udev knows, and an event of the disk that came while its path was dead has
+// left udev with no identity of it. No further event comes by itself.
+func (c *Connector) refused(ctx context.Context, state *volume, session int, disk string, cause error) string {
+	if state.probes.refuse(session)%refusals == 0 {
+		c.log.InfoContext(ctx, "multipathd refuses a verified disk; having udev look at it again", "disk", disk, "error", cause)
+		if err := c.devices.Announce(disk); err != nil {
+			return errors.Join(cause, err).Error()
+		}
+	}
+	return cause.Error()
 }
 
 func findSession(sessions []openiscsi.Session, p openiscsi.Portal) (openiscsi.Session, bool) {

@@ -395,3 +395,30 @@ func TestADetachWaitsForLooks(t *testing.T) {
 		t.Errorf("error %v after it has ended", err)
 	}
 }
+
+// udev that looked at a disk while its path was dead knows no identity of it,
+// and multipathd, which goes by udev, refuses the disk ever after.
+func TestADiskThatMultipathdKeepsRefusingIsShownToUdevAnew(t *testing.T) {
+	m := newMachine(t)
+	m.session("LOGGED_IN")
+	m.is("sdb", wwid)
+	uevent := filepath.Join(m.dir, "block", "sdb", "uevent")
+	m.write("block/sdb/uevent", "")
+	m.repair(vol())
+	for refusal := range refusals {
+		if text, _ := os.ReadFile(uevent); string(text) == "change" {
+			t.Fatalf("udev is bothered after %d refusals", refusal)
+		}
+		m.volume(wwid).probes.postpone(1, time.Time{}) // its time has come
+		status, err := m.Repair(t.Context(), vol())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := status.Paths[0]; got.State != PathJoining || !strings.Contains(got.Reason, "refused") {
+			t.Fatalf("path %+v", got)
+		}
+	}
+	if text, _ := os.ReadFile(uevent); string(text) != "change" {
+		t.Errorf("after %d refusals udev was told %q", refusals, text)
+	}
+}

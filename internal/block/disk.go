@@ -98,6 +98,17 @@ func (d Devices) DeleteDisk(name string) error {
 	return nil
 }
 
+// Announce has the kernel tell udev of a disk once more (a "change" event), so
+// that udev's rules read the disk's identity anew. One that is gone is success.
+func (d Devices) Announce(name string) error {
+	// drivers/base/core.c, uevent_store.
+	err := os.WriteFile(d.sys("block", name, "uevent"), []byte("change"), 0)
+	if err != nil && !gone(err) {
+		return fmt.Errorf("cannot announce %s to udev: %w", name, err)
+	}
+	return nil
+}
+
 // gone reports whether err is that of a device that is not there or just going:
 // sysfs then answers ENODEV (fs/kernfs/file.c; drivers/scsi/scsi_sysfs.c,
 // sdev_store_delete).
