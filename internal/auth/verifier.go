@@ -11,6 +11,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"fmt"
@@ -26,7 +27,9 @@ import (
 
 // What a Verifier uses where its fields are zero.
 const (
-	DefaultMaxSkew = 5 * time.Minute // what AWS allows EC2's callers
+	// DefaultMaxSkew is what EC2 allows, in either direction ("EC2 API Reference:
+	// Error codes", RequestExpired).
+	DefaultMaxSkew = 15 * time.Minute
 	DefaultMaxBody = 1 << 20
 )
 
@@ -47,81 +50,105 @@ type Verifier struct {
 	Now func() time.Time
 }
 
-// Verify returns the access key that signed r, and r's body, which it has read.
+// Proof is what a verified request has proved.
+type Proof struct {
+	AccessKey string // whose request it is
+	// Signature is of the whole request: two with the same one are the same
+	// request, sent twice.
+	Signature string
+	Expires   time.Time // when the request will no longer be accepted
+}
+
+// Verify returns what r proves, and r's body, which it has read.
 // A refusal is an *Error; any other error means that the request could not be
 // judged, because Secret failed.
-func (v *Verifier) Verify(r *http.Request) (accessKey string, body []byte, err error) {
-	a, err := v.claim(r)
+func (v *Verifier) Verify(r *http.Request) (proof Proof, body []byte, err error) {
+	a, signed, err := v.claim(r)
 	if err != nil {
-		return "", nil, err
+		return Proof{}, nil, err
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return "", nil, &Error{Code: Incomplete, Message: "the query string is malformed"}
+		return Proof{}, nil, &Error{Code: Incomplete, Message: "the query string is malformed"}
 	}
 	if body, err = v.readBody(r); err != nil {
-		return "", nil, err
+		return Proof{}, nil, err
 	}
 	canonical, err := canonicalRequest(r, query, a.signedHeaders, body)
 	if err != nil {
-		return "", nil, &Error{Code: Incomplete, Message: err.Error()}
+		return Proof{}, nil, &Error{Code: Incomplete, Message: err.Error()}
 	}
 	secret, err := v.Secret(r.Context(), a.accessKey)
 	if err != nil && mallee.KindOf(err) != mallee.NotFound {
-		return "", nil, fmt.Errorf("cannot look up access key %s: %w", a.accessKey, err)
+		return Proof{}, nil, fmt.Errorf("cannot look up access key %s: %w", a.accessKey, err)
 	}
 	known := err == nil && secret != ""
 	// An unknown key takes the same steps, so that the time of the answer does
 	// not tell it from a wrong signature.
 	want := sign(secret, a, r.Header.Get("X-Amz-Date"), canonical)
 	if !hmac.Equal([]byte(want), []byte(a.signature)) || !known {
-		return "", nil, &Error{Failure, "AWS was not able to validate the provided access credentials", a.accessKey}
+		return Proof{}, nil, &Error{Failure, "AWS was not able to validate the provided access credentials", a.accessKey}
 	}
-	return a.accessKey, body, nil
+	return Proof{AccessKey: a.accessKey, Signature: a.signature, Expires: signed.Add(v.maxSkew())}, body, nil
 }
 
-// claim checks all that can be checked without the secret and the body.
-func (v *Verifier) claim(r *http.Request) (authorization, error) {
+// claim checks all that can be checked without the secret and the body. It
+// returns when the request was signed, by the caller's clock.
+func (v *Verifier) claim(r *http.Request) (authorization, time.Time, error) {
 	header := r.Header.Values("Authorization")
 	if len(header) == 0 {
-		return authorization{}, &Error{Code: Missing, Message: "the request has no Authorization header: sign it with Signature Version 4"}
+		return authorization{}, time.Time{}, unsigned(r)
 	}
 	if len(header) > 1 {
-		return authorization{}, &Error{Code: Incomplete, Message: "the request has more than one Authorization header"}
+		return authorization{}, time.Time{}, &Error{Code: Incomplete, Message: "the request has more than one Authorization header"}
 	}
 	a, err := parseAuthorization(header[0])
 	if err != nil {
-		return authorization{}, &Error{Code: Incomplete, Message: err.Error()}
+		return authorization{}, time.Time{}, &Error{Code: Incomplete, Message: err.Error()}
 	}
 	if !slices.Contains(v.Services, a.service) {
-		return authorization{}, &Error{Failure, fmt.Sprintf("the credential is scoped to service '%s', which is none of: %s", a.service, strings.Join(v.Services, ", ")), a.accessKey}
+		return authorization{}, time.Time{}, &Error{Failure, fmt.Sprintf("the credential is scoped to service '%s', which is none of: %s", a.service, strings.Join(v.Services, ", ")), a.accessKey}
 	}
-	return a, v.checkDate(a, r.Header.Values("X-Amz-Date"))
+	signed, err := v.checkDate(a, r.Header.Values("X-Amz-Date"))
+	return a, signed, err
 }
 
-func (v *Verifier) checkDate(a authorization, header []string) error {
+// unsigned returns the refusal of a request without an Authorization header. The
+// other ways to sign have it in the query string.
+func unsigned(r *http.Request) *Error {
+	for _, name := range []string{"X-Amz-Signature=", "X-Amz-Algorithm=", "Signature="} {
+		if strings.Contains(r.URL.RawQuery, name) {
+			return &Error{Code: Unsupported, Message: "a signature in the URL is not supported: it would stay in logs and histories. Sign in the Authorization header with Signature Version 4"}
+		}
+	}
+	return &Error{Code: Missing, Message: "the request has no Authorization header: sign it with Signature Version 4"}
+}
+
+func (v *Verifier) checkDate(a authorization, header []string) (time.Time, error) {
 	if len(header) != 1 {
-		return &Error{Code: Incomplete, Message: "the request must have one X-Amz-Date header"}
+		return time.Time{}, &Error{Code: Incomplete, Message: "the request must have one X-Amz-Date header"}
 	}
 	date, err := time.Parse(timeFormat, header[0])
 	if err != nil {
-		return &Error{Code: Incomplete, Message: "X-Amz-Date is not of the form YYYYMMDDTHHMMSSZ"}
+		return time.Time{}, &Error{Code: Incomplete, Message: "X-Amz-Date is not of the form YYYYMMDDTHHMMSSZ"}
 	}
 	if date.Format(dayFormat) != a.day {
-		return &Error{Code: Incomplete, Message: fmt.Sprintf("the credential is scoped to %s, but X-Amz-Date is %s", a.day, header[0])}
+		return time.Time{}, &Error{Code: Incomplete, Message: fmt.Sprintf("the credential is scoped to %s, but X-Amz-Date is %s", a.day, header[0])}
 	}
-	now, skew := time.Now, v.MaxSkew
-	if v.Now != nil {
-		now = v.Now
+	if t, skew := v.now(), v.maxSkew(); date.Before(t.Add(-skew)) || date.After(t.Add(skew)) {
+		return time.Time{}, &Error{Expired, fmt.Sprintf("Request has expired. It was signed at %s and it is %s now: more than %v apart", header[0], t.UTC().Format(timeFormat), skew), a.accessKey}
 	}
-	if skew == 0 {
-		skew = DefaultMaxSkew
-	}
-	if t := now(); date.Before(t.Add(-skew)) || date.After(t.Add(skew)) {
-		return &Error{Expired, fmt.Sprintf("the request was signed at %s and it is %s now: more than %v apart", header[0], t.UTC().Format(timeFormat), skew), a.accessKey}
-	}
-	return nil
+	return date, nil
 }
+
+func (v *Verifier) now() time.Time {
+	if v.Now != nil {
+		return v.Now()
+	}
+	return time.Now()
+}
+
+func (v *Verifier) maxSkew() time.Duration { return cmp.Or(v.MaxSkew, DefaultMaxSkew) }
 
 // readBody reads at most one byte more than is allowed, so that a caller who
 // has not proved anything yet cannot fill the memory.

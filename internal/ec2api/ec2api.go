@@ -71,12 +71,12 @@ type api struct{ cloud Cloud }
 func (a api) actions() []query.Action {
 	return []query.Action{
 		handle("CreateVolume", a.createVolume),
-		handle("DescribeVolumes", a.describeVolumes),
+		handleRead("DescribeVolumes", a.describeVolumes),
 		handle("DeleteVolume", a.deleteVolume),
 		handle("AttachVolume", a.attachVolume),
 		handle("DetachVolume", a.detachVolume),
-		handle("DescribeInstances", a.describeInstances),
-		handle("DescribePaths", a.describePaths), // ours
+		handleRead("DescribeInstances", a.describeInstances),
+		handleRead("DescribePaths", a.describePaths), // ours
 	}
 }
 
@@ -94,8 +94,18 @@ type common struct {
 
 func (c common) dryRun() bool { return c.DryRun }
 
+// handle makes the entry of an action that changes something.
 func handle[In input, Out any](name string, do func(context.Context, In) (*Out, error)) query.Action {
-	return query.Handle(name, func(ctx context.Context, in In) (*Out, error) {
+	return query.Handle(name, checked(do))
+}
+
+// handleRead is handle for an action that changes nothing.
+func handleRead[In input, Out any](name string, do func(context.Context, In) (*Out, error)) query.Action {
+	return query.HandleRead(name, checked(do))
+}
+
+func checked[In input, Out any](do func(context.Context, In) (*Out, error)) func(context.Context, In) (*Out, error) {
+	return func(ctx context.Context, in In) (*Out, error) {
 		if err := in.check(); err != nil {
 			return nil, err
 		}
@@ -103,7 +113,7 @@ func handle[In input, Out any](name string, do func(context.Context, In) (*Out, 
 			return nil, query.Faultf("DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
 		}
 		return do(ctx, in)
-	})
+	}
 }
 
 var versionForm = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}$`)

@@ -49,7 +49,7 @@ func NewHandler(o Options) http.Handler {
 	return query.NewHandler(query.Options{
 		API: "properties",
 		Actions: []query.Action{
-			query.Handle("DescribeProperties", a.describeProperties),
+			query.HandleRead("DescribeProperties", a.describeProperties),
 			query.Handle("ModifyPropertyValue", a.modifyPropertyValue),
 		},
 		CheckVersion: checkVersion,

@@ -110,11 +110,11 @@ func (h *Handler) serve(ctx context.Context, r *http.Request, c *call) (any, err
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
 		return nil, Faultf("MethodNotAllowed", "the method %s is not allowed: use GET or POST", r.Method)
 	}
-	accessKey, body, err := h.options.Verifier.Verify(r.WithContext(ctx))
+	proof, body, err := h.options.Verifier.Verify(r.WithContext(ctx))
 	if err != nil {
 		return nil, err
 	}
-	c.accessKey = accessKey
+	c.accessKey = proof.AccessKey
 	p, err := parse(r.URL.RawQuery, body)
 	if err != nil {
 		return nil, err
