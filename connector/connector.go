@@ -49,6 +49,9 @@ type Volume struct {
 	Target  string // IQN
 	LUN     uint16
 	Portals []Portal
+	// CHAP is for logins to Target; zero for one that asks for no proof. Another
+	// one than before is used from the next login on: a session that is up stays.
+	CHAP CHAP
 	// MinPaths is how many verified, usable paths Attach waits for; 0 means 1.
 	MinPaths int
 }

@@ -40,13 +40,14 @@ type login struct {
 	done   chan struct{}      // closed when the one that runs has ended
 	next   time.Time          // not before
 	pause  time.Duration
+	chap   CHAP  // of the last one
 	err    error // of the last one
 }
 
 // login starts a login to p unless one runs or it is too soon after a failure,
 // and returns why there is no session yet. It does not wait: a dead portal must
 // delay nobody.
-func (c *Connector) login(ctx context.Context, p openiscsi.Portal) string {
+func (c *Connector) login(ctx context.Context, p openiscsi.Portal, chap CHAP) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l := c.logins[p]
@@ -54,13 +55,15 @@ func (c *Connector) login(ctx context.Context, p openiscsi.Portal) string {
 		l = &login{}
 		c.logins[p] = l
 	}
-	if l.cancel == nil && !time.Now().Before(l.next) {
+	due := !time.Now().Before(l.next) || chap != l.chap
+	if l.cancel == nil && due {
 		// The login outlives the call that asked for it, but belongs to the
 		// same request in the log.
 		var run context.Context
 		run, l.cancel = context.WithTimeout(context.WithoutCancel(ctx), loginDeadline)
 		l.done = make(chan struct{})
-		go c.runLogin(run, p, l, l.done)
+		l.chap = chap
+		go c.runLogin(run, p, chap, l, l.done)
 	}
 	if l.err != nil {
 		return l.err.Error()
@@ -68,11 +71,14 @@ func (c *Connector) login(ctx context.Context, p openiscsi.Portal) string {
 	return "logging in"
 }
 
-func (c *Connector) runLogin(ctx context.Context, p openiscsi.Portal, l *login, done chan struct{}) {
+func (c *Connector) runLogin(ctx context.Context, p openiscsi.Portal, chap CHAP, l *login, done chan struct{}) {
 	start := time.Now()
-	err := c.initiator.WriteRecord(ctx, p, settings)
+	err := c.initiator.WriteRecord(ctx, p, settings, openiscsi.Secret(chap))
 	if err == nil {
 		err = c.initiator.Login(ctx, p)
+	}
+	if chap != (CHAP{}) && errors.Is(err, openiscsi.ErrRefused) {
+		err = fmt.Errorf("%w: %w", errSecret, err)
 	}
 	if err != nil {
 		c.log.WarnContext(ctx, "login failed", "path", p.String(), "target", p.Target, "error", err)
@@ -93,6 +99,10 @@ func (c *Connector) runLogin(ctx context.Context, p openiscsi.Portal, l *login, 
 	close(done)
 	c.wake.Send()
 }
+
+// errSecret is the reason of a path whose target lets this machine not in.
+var errSecret = errors.New("the SAN refuses this node's CHAP secret or initiator name; " +
+	"see that it has both as they are here")
 
 // release logs out from target and removes our records of it, if no volume
 // needs it any more. Sessions that still carry disks stay, and so do the records

@@ -133,7 +133,7 @@ func (c *Connector) path(ctx context.Context, state *volume, v Volume, portal Po
 	path := Path{Portal: portal.Addr}
 	session, ok := findSession(sessions, p)
 	if !ok {
-		path.State, path.Reason = PathMissing, c.login(ctx, p)
+		path.State, path.Reason = PathMissing, c.login(ctx, p, v.CHAP)
 		return path
 	}
 	if !session.LoggedIn() {

@@ -22,10 +22,11 @@ import (
 type wish struct {
 	*cloudv1.DesiredAttachment
 	ncpaths string
+	chap    connector.CHAP
 }
 
 func (w wish) equal(o wish) bool {
-	return w.ncpaths == o.ncpaths && proto.Equal(w.DesiredAttachment, o.DesiredAttachment)
+	return w.ncpaths == o.ncpaths && w.chap == o.chap && proto.Equal(w.DesiredAttachment, o.DesiredAttachment)
 }
 
 // keeper makes one volume's wish come true, step by step.
@@ -200,6 +201,7 @@ func volume(w wish) (connector.Volume, error) {
 		WWID:   e.GetWwid(),
 		Target: e.GetTarget(),
 		LUN:    uint16(e.GetLun()),
+		CHAP:   w.chap,
 	}
 	chosen, err := mallee.ParsePaths(w.ncpaths)
 	if err != nil {

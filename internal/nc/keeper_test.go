@@ -44,6 +44,7 @@ func TestVolumeJoinsPathsAndPortals(t *testing.T) {
 					Export: &cloudv1.Export{Target: target, Lun: 5, Wwid: wwid, Portals: test.portals},
 				},
 				test.ncpaths,
+				connector.CHAP{Username: "nc1", Password: "OpenSesame"},
 			})
 			if test.err != "" {
 				if err == nil || !strings.Contains(err.Error(), test.err) {
@@ -54,7 +55,7 @@ func TestVolumeJoinsPathsAndPortals(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := connector.Volume{Name: "vol-1a2b3c4d", WWID: wwid, Target: target, LUN: 5}
+			want := connector.Volume{Name: "vol-1a2b3c4d", WWID: wwid, Target: target, LUN: 5, CHAP: connector.CHAP{Username: "nc1", Password: "OpenSesame"}}
 			for _, addr := range test.want {
 				want.Portals = append(want.Portals, connector.Portal{Addr: netip.MustParseAddrPort(addr), TPGT: 1})
 			}
@@ -113,50 +114,50 @@ func TestStep(t *testing.T) {
 	}{
 		{
 			"waits for the SAN's offer",
-			wish{noExport, "nopath"},
+			wish{DesiredAttachment: noExport, ncpaths: "nopath"},
 			nil,
 			&cloudv1.AttachmentReport{State: attaching},
 		},
 		{
 			"cannot be attached",
-			wish{wanted, "nopath"},
+			wish{DesiredAttachment: wanted, ncpaths: "nopath"},
 			nil,
 			&cloudv1.AttachmentReport{State: attaching, Message: noWWID},
 		},
 		{
 			"cannot be looked at, and stays attached",
-			wish{wanted, "nopath"},
+			wish{DesiredAttachment: wanted, ncpaths: "nopath"},
 			here,
 			&cloudv1.AttachmentReport{State: attached, Device: device, Message: noWWID},
 		},
 		{
 			"paths that are none leave it attached",
-			wish{wanted, "10.107.1.200,"},
+			wish{DesiredAttachment: wanted, ncpaths: "10.107.1.200,"},
 			here,
 			&cloudv1.AttachmentReport{State: attached, Device: device, Message: "the property ncpaths is not usable: " +
 				`element 2 of "10.107.1.200," is empty: write addresses separated by single commas`},
 		},
 		{
 			"was attached as of an earlier generation",
-			wish{wanted, "nopath"},
+			wish{DesiredAttachment: wanted, ncpaths: "nopath"},
 			earlier,
 			&cloudv1.AttachmentReport{State: attaching, Message: noWWID},
 		},
 		{
 			"unwanted before any offer",
-			wish{&cloudv1.DesiredAttachment{VolumeId: "vol-0000000a", Generation: 1}, "nopath"},
+			wish{DesiredAttachment: &cloudv1.DesiredAttachment{VolumeId: "vol-0000000a", Generation: 1}, ncpaths: "nopath"},
 			nil,
 			&cloudv1.AttachmentReport{State: detached},
 		},
 		{
 			"cannot be detached",
-			wish{unwanted, "nopath"},
+			wish{DesiredAttachment: unwanted, ncpaths: "nopath"},
 			here,
 			&cloudv1.AttachmentReport{State: detaching, Message: noWWID, Device: "/dev/mallee/vol-0000000a"},
 		},
 		{
 			"detached once for all",
-			wish{unwanted, "nopath"},
+			wish{DesiredAttachment: unwanted, ncpaths: "nopath"},
 			gone,
 			&cloudv1.AttachmentReport{State: detached},
 		},
@@ -194,10 +195,11 @@ func TestOnlyANewWishWakesItsKeeper(t *testing.T) {
 		wish wish
 		want bool
 	}{
-		{"the first", wish{unusable("vol-0000000a"), "nopath"}, true},
-		{"the same again", wish{unusable("vol-0000000a"), "nopath"}, false},
-		{"other paths", wish{unusable("vol-0000000a"), "10.107.1.200"}, true},
-		{"a new generation", wish{later, "10.107.1.200"}, true},
+		{"the first", wish{DesiredAttachment: unusable("vol-0000000a"), ncpaths: "nopath"}, true},
+		{"the same again", wish{DesiredAttachment: unusable("vol-0000000a"), ncpaths: "nopath"}, false},
+		{"other paths", wish{DesiredAttachment: unusable("vol-0000000a"), ncpaths: "10.107.1.200"}, true},
+		{"a new secret", wish{unusable("vol-0000000a"), "10.107.1.200", connector.CHAP{Username: "nc1"}}, true},
+		{"a new generation", wish{DesiredAttachment: later, ncpaths: "10.107.1.200"}, true},
 	} {
 		k.set(step.wish)
 		if got := woken(); got != step.want {
@@ -220,7 +222,7 @@ func TestReleased(t *testing.T) {
 		{"detached as of an earlier generation", unusable("vol-0000000a"), &cloudv1.AttachmentReport{State: detached}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			k := &keeper{wish: wish{test.wish, "nopath"}, report: test.report}
+			k := &keeper{wish: wish{DesiredAttachment: test.wish, ncpaths: "nopath"}, report: test.report}
 			if got := k.released(); got != test.want {
 				t.Errorf("released is %t, want %t", got, test.want)
 			}

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
+	"github.com/mallee-io/mallee/connector"
 )
 
 // keepers has one keeper for each attachment that the cloud has named.
@@ -58,6 +59,8 @@ func (ks *keepers) run(ctx context.Context) error {
 
 func (ks *keepers) apply(ctx context.Context, state *cloudv1.NodeState, wg *sync.WaitGroup) {
 	named := map[string]bool{}
+	// Out of the message at once: that prints its secret like any field.
+	chap := connector.CHAP{Username: state.GetChap().GetUsername(), Password: state.GetChap().GetPassword()}
 	for _, d := range state.GetAttachments() {
 		id := d.GetVolumeId()
 		named[id] = true
@@ -66,7 +69,7 @@ func (ks *keepers) apply(ctx context.Context, state *cloudv1.NodeState, wg *sync
 			k = ks.newKeeper(ctx)
 			ks.byVolume[id] = k
 		}
-		k.set(wish{d, state.GetNcpaths()})
+		k.set(wish{d, state.GetNcpaths(), chap})
 		if !ok {
 			wg.Go(k.start)
 		}

@@ -3,12 +3,14 @@
 package openiscsi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
@@ -23,10 +25,42 @@ type Settings struct {
 	QueueDepth         int // commands outstanding on a LUN
 }
 
-// PrepareIface makes the iface record DefaultIface if it is not there.
+// Secret is what is sent to a target that asks for CHAP (RFC 7143 §12.1.4). The
+// zero value offers no authentication.
+type Secret struct{ Username, Password string }
+
+// What stands in a record is one line of at most 255 characters, and blanks
+// around it are not part of it (open-iscsi's usr/idbm.c, VALUE_MAXVAL and
+// idbm_recinfo_config).
+var secretForm = regexp.MustCompile(`^[!-~]{1,255}$`)
+
+// check names the rule that s breaks, and never the password.
+func (s Secret) check() error {
+	switch {
+	case s == Secret{}:
+		return nil
+	case !secretForm.MatchString(s.Username):
+		return fmt.Errorf("the CHAP user name %q is not of 1 to 255 printable ASCII characters without blanks", s.Username)
+	case !secretForm.MatchString(s.Password):
+		return errors.New("the CHAP password is not of 1 to 255 printable ASCII characters without blanks")
+	}
+	return nil
+}
+
+// temporary begins the names of files that are being written.
+const temporary = ".mallee-"
+
+// PrepareIface makes the iface record DefaultIface if it is not there, and
+// removes what a process that was killed had half written.
 func (in *Initiator) PrepareIface(ctx context.Context) error {
 	file := in.etc("ifaces", DefaultIface)
 	return in.locked(ctx, func() error {
+		left, _ := filepath.Glob(in.etc(temporary + "*")) // the pattern is good
+		for _, file := range left {
+			if err := os.Remove(file); err != nil {
+				return fmt.Errorf("cannot remove a file that was half written: %w", err)
+			}
+		}
 		if _, err := os.Stat(file); err == nil {
 			return nil
 		}
@@ -34,18 +68,19 @@ func (in *Initiator) PrepareIface(ctx context.Context) error {
 	})
 }
 
-// WriteRecord makes or replaces the node record of p. Nothing but us starts such
+// WriteRecord makes or replaces the node record of p, readable by root alone.
+// iscsid takes the secret from it at the next login. Nothing but us starts such
 // a session and nothing but us scans it: startup and scan are manual, so that a
 // boot or a LUN of another volume brings up no device before it is verified.
 //
 // The file is written, not sent through "iscsiadm -o update", because that takes
 // a process for each setting and would put a CHAP secret into argv.
-func (in *Initiator) WriteRecord(ctx context.Context, p Portal, s Settings) error {
-	if err := p.check(); err != nil {
+func (in *Initiator) WriteRecord(ctx context.Context, p Portal, s Settings, secret Secret) error {
+	if err := cmp.Or(p.check(), secret.check()); err != nil {
 		return err
 	}
 	var b strings.Builder
-	for _, line := range [][2]any{
+	lines := [][2]any{
 		{"node.name", p.Target},
 		{"node.tpgt", p.TPGT},
 		{"node.startup", "manual"},
@@ -67,7 +102,15 @@ func (in *Initiator) WriteRecord(ctx context.Context, p Portal, s Settings) erro
 		{"node.conn[0].timeo.logout_timeout", s.LoginTimeout},
 		{"node.conn[0].timeo.noop_out_interval", s.NoopInterval},
 		{"node.conn[0].timeo.noop_out_timeout", s.NoopTimeout},
-	} {
+	}
+	if secret != (Secret{}) {
+		lines = append(lines, [][2]any{
+			{"node.session.auth.authmethod", "CHAP"},
+			{"node.session.auth.username", secret.Username},
+			{"node.session.auth.password", secret.Password},
+		}...)
+	}
+	for _, line := range lines {
 		fmt.Fprintf(&b, "%v = %v\n", line[0], line[1])
 	}
 	return in.locked(ctx, func() error { return in.writeFile(in.recordFile(p), b.String()) })
@@ -119,7 +162,7 @@ func (in *Initiator) writeFile(file, content string) error {
 		return err
 	}
 	// Beside its final name iscsiadm would take the temporary file for a record.
-	temp, err := os.CreateTemp(in.etc(), ".mallee-*")
+	temp, err := os.CreateTemp(in.etc(), temporary+"*")
 	if err != nil {
 		return err
 	}

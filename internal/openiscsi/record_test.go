@@ -54,7 +54,7 @@ func files(t *testing.T, dir string) []string {
 
 func TestWriteRecordIsWhatIscsiadmReads(t *testing.T) {
 	in := newInitiator(t)
-	if err := in.WriteRecord(t.Context(), portal("10.107.1.200:3260"), settings); err != nil {
+	if err := in.WriteRecord(t.Context(), portal("10.107.1.200:3260"), settings, openiscsi.Secret{}); err != nil {
 		t.Fatal(err)
 	}
 	// Nothing else: a temporary file left behind would be one more record.
@@ -102,7 +102,7 @@ node.conn[0].timeo.noop_out_timeout = 3
 	// Again, with other settings: replaced.
 	changed := settings
 	changed.QueueDepth = 32
-	if err := in.WriteRecord(t.Context(), portal("10.107.1.200:3260"), changed); err != nil {
+	if err := in.WriteRecord(t.Context(), portal("10.107.1.200:3260"), changed, openiscsi.Secret{}); err != nil {
 		t.Fatal(err)
 	}
 	if text, err = os.ReadFile(file); err != nil || !strings.Contains(string(text), "queue_depth = 32\n") {
@@ -110,9 +110,110 @@ node.conn[0].timeo.noop_out_timeout = 3
 	}
 }
 
+func TestARecordHoldsTheSecret(t *testing.T) {
+	in := newInitiator(t)
+	p := portal("10.107.1.200:3260")
+	read := func() string {
+		t.Helper()
+		text, err := os.ReadFile(filepath.Join(in.Etc, "nodes", target, "10.107.1.200,3260,1", openiscsi.DefaultIface))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	// All that iscsid does not strip or cut, '#' and '=' too.
+	secret := openiscsi.Secret{Username: "iqn.2026-11.io.mallee:nc1", Password: `a#b="c'$\d` + strings.Repeat("x", 200)}
+	if err := in.WriteRecord(t.Context(), p, settings, secret); err != nil {
+		t.Fatal(err)
+	}
+	want := "node.session.auth.authmethod = CHAP\n" +
+		"node.session.auth.username = " + secret.Username + "\n" +
+		"node.session.auth.password = " + secret.Password + "\n"
+	if !strings.HasSuffix(read(), want) {
+		t.Errorf("record:\n%s\nwant at its end:\n%s", read(), want)
+	}
+	if err := in.WriteRecord(t.Context(), p, settings, openiscsi.Secret{}); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(read(), "auth") {
+		t.Errorf("without a secret the record is\n%s", read())
+	}
+}
+
+func TestSecretsThatAreNoLineAreRefused(t *testing.T) {
+	for name, secret := range map[string]openiscsi.Secret{
+		"no user":           {Password: "OpenSesame"},
+		"no password":       {Username: "nc1"},
+		"a second line":     {Username: "nc1", Password: "OpenSesame\nnode.startup = automatic"},
+		"a blank at an end": {Username: "nc1", Password: "OpenSesame "},
+		"too long":          {Username: "nc1", Password: "OpenSesame" + strings.Repeat("x", 255)},
+		"no ASCII":          {Username: "nc1", Password: "OpenSésame"},
+		"a user of 2 lines": {Username: "nc1\nnode.startup = automatic", Password: "OpenSesame"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := newInitiator(t)
+			err := in.WriteRecord(t.Context(), portal("10.107.1.200:3260"), settings, secret)
+			if err == nil || !strings.Contains(err.Error(), "CHAP") || strings.Contains(err.Error(), "OpenS") {
+				t.Errorf("error %v, want one about CHAP that does not tell the password", err)
+			}
+			if got := files(t, in.Etc); len(got) > 0 {
+				t.Errorf("files %q", got)
+			}
+		})
+	}
+}
+
+// Nobody but root can read a secret at any time, the file under its temporary
+// name included.
+func TestSecretsAreNeverReadableByOthers(t *testing.T) {
+	in := newInitiator(t)
+	p := portal("10.107.1.200:3260")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 50 {
+			if err := in.WriteRecord(t.Context(), p, settings, openiscsi.Secret{Username: "nc1", Password: "OpenSesame"}); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	for {
+		err := filepath.WalkDir(in.Etc, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return nil // a temporary file is gone by now
+			}
+			if info, err := d.Info(); err == nil && info.Mode() != 0o600 {
+				t.Errorf("%s has mode %v", path, info.Mode())
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-done:
+			return
+		default:
+		}
+	}
+}
+
+func TestWhatAKilledProcessHalfWroteIsRemoved(t *testing.T) {
+	in := newInitiator(t)
+	if err := os.WriteFile(filepath.Join(in.Etc, ".mallee-123"), []byte("node.session.auth.password = OpenS"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.PrepareIface(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := files(t, in.Etc); !slices.Equal(got, []string{"ifaces/mallee-default"}) {
+		t.Errorf("files %q", got)
+	}
+}
+
 func TestWriteRecordOfAnIPv6Portal(t *testing.T) {
 	in := newInitiator(t)
-	if err := in.WriteRecord(t.Context(), portal("[2001:db8::1]:860"), settings); err != nil {
+	if err := in.WriteRecord(t.Context(), portal("[2001:db8::1]:860"), settings, openiscsi.Secret{}); err != nil {
 		t.Fatal(err)
 	}
 	name := "nodes/iqn.2026-11.io.mallee:san/2001:db8::1,860,1/mallee-default"
@@ -130,7 +231,7 @@ func TestRecordsAreNeverHalfWritten(t *testing.T) {
 	in := newInitiator(t)
 	p := portal("10.107.1.200:3260")
 	write := func() {
-		if err := in.WriteRecord(t.Context(), p, settings); err != nil {
+		if err := in.WriteRecord(t.Context(), p, settings, openiscsi.Secret{}); err != nil {
 			t.Error(err)
 		}
 	}
@@ -188,7 +289,7 @@ func TestHostilePortalsAreRefused(t *testing.T) {
 			in := newInitiator(t)
 			p := good
 			test.change(&p)
-			if err := in.WriteRecord(t.Context(), p, settings); err == nil {
+			if err := in.WriteRecord(t.Context(), p, settings, openiscsi.Secret{}); err == nil {
 				t.Error("a record was written")
 			}
 			// The Runner would find nothing to run, but it must not come to that.
@@ -211,7 +312,7 @@ func TestRemoveRecordsLeavesWhatIsOfOthers(t *testing.T) {
 	other := portal("10.107.1.200:3260")
 	other.Target = target + "-2"
 	for _, p := range []openiscsi.Portal{portal("10.107.1.200:3260"), portal("10.107.1.201:3260"), other} {
-		if err := in.WriteRecord(t.Context(), p, settings); err != nil {
+		if err := in.WriteRecord(t.Context(), p, settings, openiscsi.Secret{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -269,7 +370,7 @@ func TestPrepareIface(t *testing.T) {
 func TestTheDatabasesLockIsHonoured(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		in := newInitiator(t)
-		if err := in.WriteRecord(t.Context(), portal("10.107.1.200:3260"), settings); err != nil {
+		if err := in.WriteRecord(t.Context(), portal("10.107.1.200:3260"), settings, openiscsi.Secret{}); err != nil {
 			t.Fatal(err)
 		}
 		file, link := filepath.Join(in.Lock, "lock"), filepath.Join(in.Lock, "lock.write")
@@ -317,7 +418,7 @@ func TestTheDatabasesLockIsGivenBackAfterAnError(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(in.Etc, "nodes"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := in.WriteRecord(t.Context(), portal("10.107.1.200:3260"), settings); err == nil {
+	if err := in.WriteRecord(t.Context(), portal("10.107.1.200:3260"), settings, openiscsi.Secret{}); err == nil {
 		t.Fatal("no error")
 	}
 	if _, err := os.Lstat(filepath.Join(in.Lock, "lock.write")); !errors.Is(err, fs.ErrNotExist) {

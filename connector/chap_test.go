@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package connector
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mallee-io/mallee/internal/openiscsi"
+)
+
+const secret = "OpenSesame-0123456789"
+
+func chap() CHAP { return CHAP{Username: "nc1", Password: secret} }
+
+func TestASecretIsNeverPrinted(t *testing.T) {
+	v := vol()
+	v.CHAP = chap()
+	for _, value := range []any{v.CHAP, &v.CHAP, v, &v, []Volume{v}, map[string]CHAP{"a": v.CHAP}, fmt.Errorf("%v", v.CHAP)} {
+		var out bytes.Buffer
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+			fmt.Fprintf(&out, verb+"\n", value)
+		}
+		text, err := json.Marshal(value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out.Write(text)
+		slog.New(slog.NewTextHandler(&out, nil)).Info("text", "value", value)
+		slog.New(slog.NewJSONHandler(&out, nil)).Info("json", "value", value)
+		for _, form := range []string{secret, fmt.Sprintf("%x", secret)} {
+			if strings.Contains(out.String(), form) {
+				t.Errorf("%T shows the secret:\n%s", value, out.String())
+			}
+		}
+	}
+	if got := fmt.Sprint(chap()); got != "nc1" {
+		t.Errorf("printed as %q, want the user name", got)
+	}
+}
+
+// record returns the node record of vol's portal.
+func (m *machine) record() string {
+	text, _ := os.ReadFile(filepath.Join(m.dir, "nodes", target, "10.107.1.200,3260,1", openiscsi.DefaultIface))
+	return string(text)
+}
+
+// iscsiadm makes each login end with that code from now on, and note its
+// arguments and environment in the file "seen".
+func (m *machine) iscsiadm(exit int) {
+	script := fmt.Sprintf("#!/bin/sh\ncd %s\necho \"$@\" >>seen\nenv >>seen\necho 'iscsiadm: details' >&2\nexit %d\n", m.dir, exit)
+	m.write("iscsiadm", script)
+	if err := os.Chmod(filepath.Join(m.dir, "iscsiadm"), 0o755); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+func TestALoginUsesTheVolumesSecret(t *testing.T) {
+	m := newMachine(t)
+	var log syncBuffer
+	m.log = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	m.initiator.Run.Log = m.log
+	m.iscsiadm(24)
+	v := vol()
+	v.CHAP = chap()
+	status := m.repair(v)
+	if got := status.Paths[0]; got.State != PathMissing || !strings.Contains(got.Reason, "the SAN refuses this node's CHAP secret") {
+		t.Errorf("path %+v", got)
+	}
+	for _, line := range []string{"authmethod = CHAP\n", "username = nc1\n", "password = " + secret + "\n"} {
+		if !strings.Contains(m.record(), "node.session.auth."+line) {
+			t.Errorf("no %q in the record:\n%s", line, m.record())
+		}
+	}
+	seen, err := os.ReadFile(filepath.Join(m.dir, "seen"))
+	if err != nil || !strings.Contains(string(seen), "--login") {
+		t.Fatalf("no login was tried: %v", err)
+	}
+	shown := string(seen) + log.String() + fmt.Sprintf("%+v", status) + fmt.Sprint(status.incomplete())
+	if strings.Contains(shown, secret) {
+		t.Errorf("the secret shows:\n%s", shown)
+	}
+}
+
+// Who has just got the right secret does not wait for the pause that the wrong
+// one has earned.
+func TestANewSecretIsTriedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, j := newConnector(t) // each login fails at once
+		p := portal("10.107.1.200:3260")
+		for range 60 {
+			c.login(t.Context(), p, CHAP{Username: "nc1", Password: "of yesterday"})
+			synctest.Wait()
+			time.Sleep(time.Second)
+		}
+		before := len(j.when["login failed"])
+		c.login(t.Context(), p, chap())
+		synctest.Wait()
+		if got := len(j.when["login failed"]) - before; got != 1 {
+			t.Errorf("%d logins with the new secret, want 1", got)
+		}
+		c.login(t.Context(), p, chap())
+		synctest.Wait()
+		if got := len(j.when["login failed"]) - before; got != 1 {
+			t.Errorf("%d logins with the new secret, want no more than the pauses allow", got)
+		}
+	})
+}
+
+func TestARefusedSecretBacksOff(t *testing.T) {
+	c, _ := newConnector(t, 24)
+	p := portal("10.107.1.200:3260")
+	for range 20 {
+		changed := c.Changed()
+		c.mu.Lock()
+		var pause time.Duration
+		if l := c.logins[p]; l != nil {
+			pause, l.next = l.pause, time.Time{} // the test does not wait
+		}
+		c.mu.Unlock()
+		if pause == lastRetry {
+			return
+		}
+		c.login(t.Context(), p, chap())
+		<-changed
+	}
+	t.Error("the pause between two logins does not grow")
+}
+
+func TestASecretThatCannotBeWrittenIsRefused(t *testing.T) {
+	m := newMachine(t)
+	m.iscsiadm(0)
+	v := vol()
+	v.CHAP = CHAP{Username: "nc1", Password: secret + "\nnode.startup = automatic"}
+	status := m.repair(v)
+	if m.record() != "" {
+		t.Error("a record was written")
+	}
+	if got := status.Paths[0]; got.State != PathMissing || !strings.Contains(got.Reason, "CHAP") || strings.Contains(got.Reason, secret) {
+		t.Errorf("path %+v", got)
+	}
+	if _, err := os.Stat(filepath.Join(m.dir, "seen")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a login was tried: %v", err)
+	}
+}
+
+// syncBuffer is a buffer that several goroutines write to.
+type syncBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
