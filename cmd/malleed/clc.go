@@ -16,6 +16,7 @@ import (
 	"github.com/mallee-io/mallee/internal/clc"
 	"github.com/mallee-io/mallee/internal/config"
 	"github.com/mallee-io/mallee/internal/rpc"
+	"github.com/mallee-io/mallee/internal/store"
 )
 
 func newCLCCommand(o *options) *cobra.Command {
@@ -35,6 +36,7 @@ func runCLC(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	}
 	return clc.Run(ctx, clc.Options{
 		StateDir: c.CLC.StateDir, Listen: c.CLC.Listen, AgentListen: c.CLC.AgentListen, Names: c.CLC.Names, Log: log,
+		Etcd: store.External{Endpoints: c.CLC.EtcdEndpoints, CAFile: c.CLC.EtcdCA, CertFile: c.CLC.EtcdCert, KeyFile: c.CLC.EtcdKey},
 	})
 }
 

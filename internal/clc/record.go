@@ -13,6 +13,7 @@ import (
 // certificate. An attachment has the id of its volume, since a volume has one
 // at most.
 var (
+	clouds      = store.NewTable[cloudRecord]("cloud", 1)
 	volumes     = store.NewTable[volumeRecord]("volumes", 1)
 	attachments = store.NewTable[attachmentRecord]("attachments", 1)
 	nodes       = store.NewTable[nodeRecord]("nodes", 1)

@@ -24,7 +24,9 @@ type Options struct {
 	Listen      string   // "address:port" for HTTPS
 	AgentListen string   // "address:port" for the agents' gRPC
 	Names       []string // host names and addresses for the HTTPS certificate; at least one
-	Log         *slog.Logger
+	// Etcd is an external cluster; without endpoints etcd runs in this process.
+	Etcd store.External
+	Log  *slog.Logger
 	// UnsafeNoFsync lets a power failure lose records. It is for tests.
 	UnsafeNoFsync bool
 }
@@ -40,11 +42,16 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	s, err := store.Open(ctx, store.Options{Dir: filepath.Join(o.StateDir, "etcd"), Log: o.Log, UnsafeNoFsync: o.UnsafeNoFsync})
+	s, err := store.Open(ctx, store.Options{
+		Dir: filepath.Join(o.StateDir, "etcd"), External: o.Etcd, Name: o.Names[0], Log: o.Log, UnsafeNoFsync: o.UnsafeNoFsync,
+	})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	if err := claim(ctx, s, authority); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	g, ctx := errgroup.WithContext(ctx)

@@ -46,6 +46,7 @@ func (c CLC) Check() error {
 		directory("clc.state_dir", c.StateDir),
 		listen("clc.listen", c.Listen),
 		listen("clc.agent_listen", c.AgentListen),
+		c.checkEtcd(),
 	}
 	if len(c.Names) == 0 {
 		errs = append(errs, errors.New("clc.names is empty: name at least one host name or address"))

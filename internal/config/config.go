@@ -42,6 +42,12 @@ type CLC struct {
 	// Names are the host names and addresses that the HTTPS certificate is good
 	// for. The first is the one that admin.env names; ["localhost"].
 	Names []string `toml:"names"`
+	// EtcdEndpoints are the members of an external etcd, "https://host:2379" each;
+	// without any, etcd runs within the cloud controller.
+	EtcdEndpoints []string `toml:"etcd_endpoints"`
+	EtcdCA        string   `toml:"etcd_ca"`   // PEM file of who vouches for the members; the system's authorities
+	EtcdCert      string   `toml:"etcd_cert"` // PEM file that the members ask for, if they do
+	EtcdKey       string   `toml:"etcd_key"`  // PEM file of its key
 }
 
 // SC configures the storage controller of a partition.

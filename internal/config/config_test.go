@@ -39,6 +39,8 @@ func TestGoodFiles(t *testing.T) {
 		"empty":               "",
 		"storage processor":   spSection,
 		"addresses and ports": strings.Replace(spSection, "'10.109.1.26'", "'10.109.1.26:9000','[2001:db8::1]'", 1),
+		"external etcd":       "[clc]\netcd_endpoints=['https://10.0.0.1:2379','https://[2001:db8::1]:2379']\netcd_ca='/etc/mallee/etcd/ca.pem'\netcd_cert='/c'\netcd_key='/k'\n",
+		"etcd on loopback":    "[clc]\netcd_endpoints=['http://localhost:2379','http://[::1]:2379']\n",
 		"cloud controller":    "[log]\nlevel='debug'\nformat='text'\n[clc]\nnames=['clc.example.org','10.109.1.1']\nlisten='127.0.0.1:0'\n",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -61,6 +63,12 @@ func TestErrorsNameKeyAndValue(t *testing.T) {
 		"address w/o port":    {"[nc]\npartition='a'\nclc=['clc']\n", `nc.clc is "clc"`},
 		"relative directory":  {"[clc]\nstate_dir='x'\n", `clc.state_dir is "x"`},
 		"name with port":      {"[clc]\nnames=['a:1']\n", `clc.names is "a:1"`},
+		"etcd in the clear":   {"[clc]\netcd_endpoints=['http://10.0.0.1:2379']\n", `clc.etcd_endpoints is "http://10.0.0.1:2379"`},
+		"etcd w/o port":       {"[clc]\netcd_endpoints=['https://10.0.0.1']\n", `clc.etcd_endpoints is "https://10.0.0.1"`},
+		"etcd with a path":    {"[clc]\netcd_endpoints=['https://a:1/v3']\n", `clc.etcd_endpoints is "https://a:1/v3"`},
+		"key without cert":    {"[clc]\netcd_endpoints=['https://a:1']\netcd_key='/k'\n", "clc.etcd_cert and clc.etcd_key go together"},
+		"certs for no etcd":   {"[clc]\netcd_ca='/ca.pem'\n", "clc.etcd_ca is given and clc.etcd_endpoints is not"},
+		"relative etcd_ca":    {"[clc]\netcd_endpoints=['https://a:1']\netcd_ca='ca.pem'\n", `clc.etcd_ca is "ca.pem"`},
 		"bad address":         {strings.Replace(spSection, "10.109.1.26", "san", 1), `sp.admin_addresses: element 1, "san"`},
 		"option as a group":   {strings.Replace(spSection, "vg0", "-f", 1), `sp.volume_group is "-f": write at most 100 of letters`},
 		"hidden file as pool": {spSection + "pool='.pool'\n", `sp.pool is ".pool": write at most 100 of letters`},

@@ -21,7 +21,7 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		encoded, err := table.encode("/mallee/v1/stems/a", v)
+		encoded, err := table.encode("/mallee/v1/stems/a", "tx", v)
 		if err != nil {
 			t.Fatal(err)
 		}

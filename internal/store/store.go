@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package store keeps typed records in etcd.
+// Package store keeps typed records in etcd: in one that runs in this process,
+// which is embedded, or in a cluster that somebody else runs, which is external.
 //
 // A record is a value of one Go type under an id. A table is all records of one
 // type. A transaction reads and writes records of any tables, all or nothing. A
@@ -9,128 +10,88 @@
 //
 // A record's key is /mallee/v1/TABLE/ID, its value JSON with the version of its
 // schema, so that an older program does not misread what a newer one wrote.
+//
+// One process at a time has the store open. An embedded etcd has a lock on its
+// directory. An external one has a lease, a key that is gone when its holder has
+// not renewed it for a while; every write is made only while the holder's key is
+// there. Who finds the lease held stands by until it is free.
 package store
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
-	"strings"
+	"log/slog"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-const prefix = "/mallee/v1/"
-
-// maxValue is what a record may have in bytes. etcd refuses requests beyond
-// 1.5 MiB (embed.DefaultMaxRequestBytes) with an error that names no record.
-const maxValue = 1 << 20
-
-// opTimeout bounds one request to etcd, whatever the caller's deadline is.
-const opTimeout = 10 * time.Second
-
-// Table is the records of type T. Its value is a handle and may be copied.
-type Table[T any] struct {
-	name   string
-	schema int
+// Options says where the store is.
+type Options struct {
+	// Dir holds the embedded etcd's data and its two sockets. It is made with
+	// mode 0700. It is not used when External names endpoints.
+	Dir string
+	// External is the cluster that somebody else runs, if there is one.
+	External External
+	// Name is what others read who find the lease of an external cluster held.
+	Name string
+	Log  *slog.Logger
+	// QuotaBytes is the most that an embedded etcd may hold, old revisions
+	// included; 0 means etcd's own 2 GiB.
+	QuotaBytes int64
+	// UnsafeNoFsync makes writes to an embedded etcd fast and lets a power failure
+	// lose them. It is for tests.
+	UnsafeNoFsync bool
 }
 
-// NewTable returns the table of a name. Schema is the version of T's JSON form:
-// raise it when an older program could not read a newer record rightly.
-func NewTable[T any](name string, schema int) Table[T] {
-	return Table[T]{name: name, schema: schema}
+// Store is an open store. It is safe for concurrent use.
+type Store struct {
+	client *clientv3.Client
+	room   *room  // of the disk; nil for an external etcd
+	quota  *quota // nil for an external etcd
+	lease  *lease // nil for an embedded etcd
+	failed <-chan error
+	stop   func()
 }
 
-func (t Table[T]) key(id string) (string, error) {
-	if id == "" || strings.Contains(id, "/") {
-		return "", fmt.Errorf("%q cannot be an id in table %s", id, t.name)
-	}
-	return prefix + t.name + "/" + id, nil
-}
-
-type envelope struct {
-	Schema int             `json:"schema"`
-	Value  json.RawMessage `json:"value"`
-}
-
-func (t Table[T]) encode(key string, v T) (string, error) {
-	value, err := json.Marshal(v)
-	if err != nil {
-		return "", fmt.Errorf("record %s: %w", key, err)
-	}
-	text, err := json.Marshal(envelope{Schema: t.schema, Value: value})
-	if err != nil {
-		return "", fmt.Errorf("record %s: %w", key, err)
-	}
-	if len(text) > maxValue {
-		return "", fmt.Errorf("record %s has %d bytes, more than the %d that a record may have", key, len(text), maxValue)
-	}
-	return string(text), nil
-}
-
-func (t Table[T]) decode(key string, text []byte) (T, error) {
-	var e envelope
-	var v T
-	if err := json.Unmarshal(text, &e); err != nil {
-		return v, fmt.Errorf("record %s is corrupt: %w", key, err)
-	}
-	if e.Schema < 1 || e.Schema > t.schema {
-		return v, fmt.Errorf("record %s has schema %d and this program knows schemas 1 to %d: run the version that wrote it", key, e.Schema, t.schema)
-	}
-	if err := json.Unmarshal(e.Value, &v); err != nil {
-		return v, fmt.Errorf("record %s is corrupt: %w", key, err)
-	}
-	return v, nil
-}
-
-// Snapshot is every record as of one moment. It is not changed after it was
-// taken and so is safe for concurrent use.
-type Snapshot struct {
-	tables map[string]map[string][]byte // table, id
-}
-
-// Snapshot reads every record, as of one moment.
-func (s *Store) Snapshot(ctx context.Context) (*Snapshot, error) {
-	ctx, cancel := context.WithTimeout(ctx, opTimeout)
-	defer cancel()
-	resp, err := s.client.Get(ctx, prefix, clientv3.WithPrefix())
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the store: %w", err)
-	}
-	snap := &Snapshot{tables: map[string]map[string][]byte{}}
-	for _, kv := range resp.Kvs {
-		table, id, ok := strings.Cut(strings.TrimPrefix(string(kv.Key), prefix), "/")
-		if !ok {
-			continue
-		}
-		if snap.tables[table] == nil {
-			snap.tables[table] = map[string][]byte{}
-		}
-		snap.tables[table][id] = kv.Value
-	}
-	return snap, nil
-}
-
-// All returns the records that the table has in snap, by id.
-func (t Table[T]) All(snap *Snapshot) (map[string]T, error) {
-	all := make(map[string]T, len(snap.tables[t.name]))
-	for id, text := range snap.tables[t.name] {
-		v, err := t.decode(prefix+t.name+"/"+id, text)
+// Open opens the store. It starts an embedded etcd and waits until that answers;
+// of an external one it waits for the lease, for as long as ctx lasts.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	if len(o.External.Endpoints) > 0 {
+		s, err := openExternal(ctx, o)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("cannot open the store at %v: %w", o.External.Endpoints, err)
 		}
-		all[id] = v
+		return s, nil
 	}
-	return all, nil
+	s, err := openEmbedded(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the store in %s: %w", o.Dir, err)
+	}
+	return s, nil
 }
 
-// Find reads the record of an id outside of any transaction. There being none is
-// no error.
-func (t Table[T]) Find(ctx context.Context, s *Store, id string) (v T, found bool, err error) {
-	tx := &Tx{ctx: ctx, client: s.client, read: map[string]record{}}
-	return t.Get(tx, id)
+// Close gives the lease back and stops an embedded etcd. Calls still under way
+// fail.
+func (s *Store) Close() error {
+	if s.lease != nil {
+		s.lease.giveBack()
+	}
+	if s.quota != nil {
+		s.quota.close()
+	}
+	err := s.client.Close()
+	s.stop()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
 }
+
+// Failed delivers an error when an embedded etcd has stopped, or when the lease
+// of an external one may be another's. The store must not be relied on any more.
+func (s *Store) Failed() <-chan error { return s.failed }
 
 // Watch delivers a value at once and whenever records may have changed since
 // the last one was taken; several changes may be told as one. It ends, and the

@@ -16,11 +16,38 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mallee-io/mallee/internal/store"
+	"github.com/mallee-io/mallee/internal/store/storetest"
 )
 
 type stem struct{ Height int }
 
 var stems = store.NewTable[stem]("stems", 1)
+
+// Both kinds of store do the same.
+func TestStore(t *testing.T) {
+	tests := []struct {
+		name string
+		run  func(*testing.T, *store.Store)
+	}{
+		{"transactions", testTransactions},
+		{"what is only read is of one moment", testWhatIsOnlyReadIsOfOneMoment},
+		{"find", testFind},
+		{"watch tells of changes", testWatchTellsOfChanges},
+		{"unreadable records are named", testUnreadableRecordsAreNamed}, // and left there
+	}
+	for kind, open := range map[string]func(t *testing.T) *store.Store{
+		"embedded": func(t *testing.T) *store.Store { return open(t, tempDir(t)) },
+		"external": func(t *testing.T) *store.Store { return storetest.New(t).Open("clc") },
+	} {
+		t.Run(kind, func(t *testing.T) {
+			s := open(t)
+			defer s.Close()
+			for _, test := range tests {
+				t.Run(test.name, func(t *testing.T) { test.run(t, s) })
+			}
+		})
+	}
+}
 
 // open returns a store in dir. Its sockets need a short path.
 func open(t *testing.T, dir string) *store.Store {
@@ -90,10 +117,7 @@ func TestOneProcessAtATime(t *testing.T) {
 	}
 }
 
-func TestTransactions(t *testing.T) {
-	s := open(t, tempDir(t))
-	defer s.Close()
-
+func testTransactions(t *testing.T, s *store.Store) {
 	t.Run("no update is lost", func(t *testing.T) {
 		put(t, s, "a", 0)
 		var wg sync.WaitGroup
@@ -136,15 +160,15 @@ func TestTransactions(t *testing.T) {
 	})
 	t.Run("limits are named", func(t *testing.T) {
 		err := s.Update(t.Context(), func(tx *store.Tx) error {
-			for i := range 129 {
+			for i := range 128 {
 				if err := stems.Put(tx, fmt.Sprint(i), stem{}); err != nil {
 					return err
 				}
 			}
 			return nil
 		})
-		if err == nil || !strings.Contains(err.Error(), "129 records") {
-			t.Errorf("129 records in one transaction: %v", err)
+		if err == nil || !strings.Contains(err.Error(), "128 records") {
+			t.Errorf("128 records in one transaction: %v", err)
 		}
 		texts := store.NewTable[string]("texts", 1)
 		err = s.Update(t.Context(), func(tx *store.Tx) error { return texts.Put(tx, "a", strings.Repeat("x", 1<<20)) })
@@ -159,9 +183,7 @@ func TestTransactions(t *testing.T) {
 	})
 }
 
-func TestWhatIsOnlyReadIsOfOneMoment(t *testing.T) {
-	s := open(t, tempDir(t))
-	defer s.Close()
+func testWhatIsOnlyReadIsOfOneMoment(t *testing.T, s *store.Store) {
 	put(t, s, "a", 1)
 	put(t, s, "b", 1)
 	var a, b stem
@@ -183,14 +205,12 @@ func TestWhatIsOnlyReadIsOfOneMoment(t *testing.T) {
 	}
 }
 
-func TestFind(t *testing.T) {
-	s := open(t, tempDir(t))
-	defer s.Close()
-	put(t, s, "a", 1)
-	if got, found, err := stems.Find(t.Context(), s, "a"); err != nil || !found || got.Height != 1 {
+func testFind(t *testing.T, s *store.Store) {
+	put(t, s, "here", 1)
+	if got, found, err := stems.Find(t.Context(), s, "here"); err != nil || !found || got.Height != 1 {
 		t.Errorf("found %v, %v, %v", got, found, err)
 	}
-	if got, found, err := stems.Find(t.Context(), s, "b"); err != nil || found {
+	if got, found, err := stems.Find(t.Context(), s, "elsewhere"); err != nil || found {
 		t.Errorf("found %v, %v, %v under an id that has no record", got, found, err)
 	}
 	if _, _, err := stems.Find(t.Context(), s, "a/b"); err == nil {
@@ -198,9 +218,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-func TestUnreadableRecordsAreNamed(t *testing.T) {
-	s := open(t, tempDir(t))
-	defer s.Close()
+func testUnreadableRecordsAreNamed(t *testing.T, s *store.Store) {
 	for name, c := range map[string]struct {
 		write func(*store.Tx) error
 		want  string
@@ -223,9 +241,7 @@ func TestUnreadableRecordsAreNamed(t *testing.T) {
 	}
 }
 
-func TestWatchTellsOfChanges(t *testing.T) {
-	s := open(t, tempDir(t))
-	defer s.Close()
+func testWatchTellsOfChanges(t *testing.T, s *store.Store) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	changed := s.Watch(ctx)

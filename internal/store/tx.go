@@ -4,16 +4,21 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/mallee-io/mallee"
 )
 
 // maxTxOps is how many records a transaction may touch: etcd's default
-// (embed.DefaultMaxTxnOps), beyond which it refuses without saying which.
-const maxTxOps = 128
+// (embed.DefaultMaxTxnOps, 128), beyond which it refuses without saying which,
+// less the lease.
+const maxTxOps = 127
 
 // conflictRetries bounds how often a transaction is tried. With a few writers a
 // second try nearly always does; running out means that something spins.
@@ -25,7 +30,8 @@ var errConflict = errors.New("other transactions keep changing the same records"
 // it was given to has returned, nor by more than one goroutine.
 type Tx struct {
 	ctx    context.Context
-	client *clientv3.Client
+	store  *Store
+	id     string            // that no other has
 	read   map[string]record // as read, by key
 	writes map[string]*string
 }
@@ -42,7 +48,7 @@ type record struct {
 // records as of one moment when Update returns nil.
 func (s *Store) Update(ctx context.Context, f func(tx *Tx) error) error {
 	for try := range conflictRetries {
-		tx := &Tx{ctx: ctx, client: s.client, read: map[string]record{}, writes: map[string]*string{}}
+		tx := s.begin(ctx)
 		if err := f(tx); err != nil {
 			return err
 		}
@@ -59,6 +65,10 @@ func (s *Store) Update(ctx context.Context, f func(tx *Tx) error) error {
 	return fmt.Errorf("cannot write to the store: %w", errConflict)
 }
 
+func (s *Store) begin(ctx context.Context) *Tx {
+	return &Tx{ctx: ctx, store: s, id: rand.Text(), read: map[string]record{}, writes: map[string]*string{}}
+}
+
 func (tx *Tx) commit() (done bool, err error) {
 	// One record is read as of one moment. Several are not, unless they are
 	// compared: what they say together may never have been so.
@@ -68,36 +78,86 @@ func (tx *Tx) commit() (done bool, err error) {
 	if n := max(len(tx.read), len(tx.writes)); n > maxTxOps {
 		return false, fmt.Errorf("cannot write to the store: a transaction with %d records, more than the %d it may have", n, maxTxOps)
 	}
-	compares := make([]clientv3.Cmp, 0, len(tx.read))
+	if len(tx.writes) > 0 && tx.store.room != nil {
+		if err := tx.store.room.check(); err != nil {
+			return false, err
+		}
+	}
+	resp, doubt, err := request(tx.ctx, tx.send)
+	switch {
+	case err != nil:
+		if errors.Is(err, rpctypes.ErrNoSpace) && tx.store.quota != nil {
+			tx.store.quota.reached()
+		}
+		return false, failure("write to the store", err)
+	case resp.Succeeded:
+		return true, nil
+	case tx.store.lease != nil && !tx.store.lease.held(resp):
+		return false, failure("write to the store", errLeaseLost)
+	case !doubt || len(tx.writes) == 0:
+		return false, nil
+	}
+	return tx.landed(resp)
+}
+
+// send asks etcd to write, if what was read is as it was. Else etcd answers with
+// the lease's key and what the written records are instead.
+func (tx *Tx) send(ctx context.Context) (*clientv3.TxnResponse, error) {
+	var compares []clientv3.Cmp
+	var writes, reads []clientv3.Op
+	if l := tx.store.lease; l != nil {
+		compares, reads = append(compares, l.mine()), append(reads, clientv3.OpGet(leaseKey))
+	}
 	for key, r := range tx.read {
 		compares = append(compares, clientv3.Compare(clientv3.ModRevision(key), "=", r.revision))
 	}
-	ops := make([]clientv3.Op, 0, len(tx.writes))
 	for key, text := range tx.writes {
+		reads = append(reads, clientv3.OpGet(key))
 		if text == nil {
-			ops = append(ops, clientv3.OpDelete(key))
+			writes = append(writes, clientv3.OpDelete(key))
 		} else {
-			ops = append(ops, clientv3.OpPut(key, *text))
+			writes = append(writes, clientv3.OpPut(key, *text))
 		}
 	}
-	ctx, cancel := context.WithTimeout(tx.ctx, opTimeout)
-	defer cancel()
-	resp, err := tx.client.Txn(ctx).If(compares...).Then(ops...).Commit()
-	if err != nil {
-		return false, fmt.Errorf("cannot write to the store: %w", err)
+	return tx.store.client.Txn(ctx).If(compares...).Then(writes...).Else(reads...).Commit()
+}
+
+// landed tells whether a try of which no answer came has written. It has when a
+// record bears this transaction's name. It has not, and never will, when a record
+// is as it was read. Else nobody can tell.
+func (tx *Tx) landed(resp *clientv3.TxnResponse) (bool, error) {
+	is := map[string]record{}
+	for _, r := range resp.Responses {
+		for _, kv := range r.GetResponseRange().GetKvs() {
+			is[string(kv.Key)] = record{text: kv.Value, revision: kv.ModRevision}
+		}
 	}
-	return resp.Succeeded, nil
+	untouched := false
+	for key, text := range tx.writes {
+		if text != nil && string(is[key].text) == *text {
+			return true, nil
+		}
+		was, read := tx.read[key]
+		untouched = untouched || read && is[key].revision == was.revision && (text != nil || was.revision != 0)
+	}
+	if untouched {
+		return false, nil
+	}
+	return false, &mallee.Error{
+		Op: "write to the store", Kind: mallee.Unavailable,
+		Err: errors.New("it is not known whether it was done: etcd went away meanwhile and the records have changed since"),
+	}
 }
 
 func (tx *Tx) get(key string) (record, error) {
 	if r, ok := tx.read[key]; ok {
 		return r, nil
 	}
-	ctx, cancel := context.WithTimeout(tx.ctx, opTimeout)
-	defer cancel()
-	resp, err := tx.client.Get(ctx, key)
+	resp, _, err := request(tx.ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
+		return tx.store.client.Get(ctx, key)
+	})
 	if err != nil {
-		return record{}, fmt.Errorf("cannot read %s from the store: %w", key, err)
+		return record{}, failure("read "+key+" from the store", err)
 	}
 	var r record
 	if len(resp.Kvs) == 1 {
@@ -136,7 +196,7 @@ func (t Table[T]) Put(tx *Tx, id string, v T) error {
 	if err != nil {
 		return err
 	}
-	text, err := t.encode(key, v)
+	text, err := t.encode(key, tx.id, v)
 	if err != nil {
 		return err
 	}

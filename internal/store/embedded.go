@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -15,43 +14,23 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
-	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
 	"golang.org/x/sys/unix"
 )
 
-// startTimeout bounds how long etcd may take to replay its log and elect itself.
+// startTimeout bounds how long etcd may take to answer for the first time: an
+// embedded one replays its log and elects itself.
 const startTimeout = time.Minute
 
-// Options says where the store is.
-type Options struct {
-	// Dir holds etcd's data and its two sockets. It is made with mode 0700.
-	Dir string
-	Log *slog.Logger
-	// UnsafeNoFsync makes writes fast and lets a power failure lose them. It is
-	// for tests.
-	UnsafeNoFsync bool
+// embedded is an etcd in this process.
+type embedded struct {
+	etcd *embed.Etcd
+	log  *quietCore
+	lock *os.File
 }
 
-// Store is an open store. It is safe for concurrent use.
-type Store struct {
-	client *clientv3.Client
-	etcd   *embed.Etcd
-	log    *quietCore
-	lock   *os.File
-}
-
-// Open starts etcd in this process and waits until it answers.
-func Open(ctx context.Context, o Options) (*Store, error) {
-	s, err := open(ctx, o)
-	if err != nil {
-		return nil, fmt.Errorf("cannot open the store in %s: %w", o.Dir, err)
-	}
-	return s, nil
-}
-
-func open(ctx context.Context, o Options) (*Store, error) {
+func openEmbedded(ctx context.Context, o Options) (*Store, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -59,26 +38,37 @@ func open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	r := &room{dir: o.Dir, statfs: unix.Statfs}
+	if err := r.check(); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
 	core := newQuietCore(o.Log)
 	e, err := embed.StartEtcd(etcdConfig(o, core))
 	if err != nil {
 		lock.Close()
 		return nil, err
 	}
-	s := &Store{etcd: e, log: core, lock: lock}
+	m := &embedded{etcd: e, log: core, lock: lock}
 	timeout := time.NewTimer(startTimeout)
 	defer timeout.Stop()
 	select {
 	case <-e.Server.ReadyNotify():
-		s.client = v3client.New(e.Server)
-		return s, nil
+		client := v3client.New(e.Server)
+		return &Store{client: client, room: r, quota: newQuota(client, o.Log), failed: e.Err(), stop: m.stop}, nil
 	case <-ctx.Done():
 		err = ctx.Err()
 	case <-timeout.C:
 		err = fmt.Errorf("etcd was not ready after %v", startTimeout)
 	case err = <-e.Err():
 	}
-	return nil, errors.Join(err, s.Close())
+	m.stop()
+	return nil, err
+}
+
+func (m *embedded) stop() {
+	m.log.silence()
+	m.etcd.Close()
+	m.lock.Close()
 }
 
 // takeLock makes this process the only one with the store open, for as long as
@@ -112,28 +102,11 @@ func etcdConfig(o Options, core *quietCore) *embed.Config {
 	// Without compaction the history of every record is kept until the quota is
 	// full and etcd refuses writes.
 	c.AutoCompactionMode, c.AutoCompactionRetention = embed.CompactorModePeriodic, "1h"
+	c.QuotaBackendBytes = o.QuotaBytes
 	c.UnsafeNoFsync = o.UnsafeNoFsync
 	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(core.logger())
 	return c
 }
-
-// Close stops etcd. Calls still under way fail.
-func (s *Store) Close() error {
-	s.log.silence()
-	var err error
-	if s.client != nil {
-		err = s.client.Close()
-	}
-	s.etcd.Close()
-	s.lock.Close()
-	if errors.Is(err, context.Canceled) {
-		return nil
-	}
-	return err
-}
-
-// Failed delivers the error that has stopped etcd, should one do so.
-func (s *Store) Failed() <-chan error { return s.etcd.Err() }
 
 // Metrics returns etcd's own figures. They are taken from the global registry,
 // because etcd knows no other, and without what every registry has.
