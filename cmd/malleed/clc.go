@@ -35,8 +35,9 @@ func runCLC(ctx context.Context, c *config.Config, log *slog.Logger) error {
 		return err
 	}
 	return clc.Run(ctx, clc.Options{
-		StateDir: c.CLC.StateDir, Listen: c.CLC.Listen, AgentListen: c.CLC.AgentListen, Names: c.CLC.Names, Log: log,
-		Etcd: store.External{Endpoints: c.CLC.EtcdEndpoints, CAFile: c.CLC.EtcdCA, CertFile: c.CLC.EtcdCert, KeyFile: c.CLC.EtcdKey},
+		StateDir: c.CLC.StateDir, Listen: c.CLC.Listen, AgentListen: c.CLC.AgentListen, Names: c.CLC.Names,
+		Etcd:    store.External{Endpoints: c.CLC.EtcdEndpoints, CAFile: c.CLC.EtcdCA, CertFile: c.CLC.EtcdCert, KeyFile: c.CLC.EtcdKey},
+		APIRate: c.CLC.APIRate, APIBurst: c.CLC.APIBurst, Log: log,
 	})
 }
 

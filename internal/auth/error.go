@@ -9,12 +9,14 @@ type Code string
 // The reasons. An unknown access key and a wrong signature are one, so that
 // nobody can find out by trying which keys exist.
 const (
-	Missing     Code = "MissingAuthenticationToken" // not signed at all
-	Incomplete  Code = "IncompleteSignature"        // signed, but not as Signature Version 4 prescribes
-	Expired     Code = "RequestExpired"             // signed too long ago, or by a clock that is ahead
-	Unsupported Code = "UnsupportedOperation"       // signed in the URL
-	Failure     Code = "AuthFailure"                // unknown key, wrong signature or wrong scope
-	TooLarge    Code = "RequestEntityTooLarge"      // the body is over the limit
+	Missing       Code = "MissingAuthenticationToken" // not signed at all
+	Incomplete    Code = "IncompleteSignature"        // signed, but not as Signature Version 4 prescribes
+	Expired       Code = "RequestExpired"             // signed too long ago, or by a clock that is ahead
+	Unsupported   Code = "UnsupportedOperation"       // signed in the URL
+	Failure       Code = "AuthFailure"                // unknown key, wrong signature or wrong scope
+	LimitExceeded Code = "RequestLimitExceeded"       // too many calls by one key, or failures from one source
+	Timeout       Code = "RequestTimeout"             // the body came too slowly
+	TooLarge      Code = "RequestEntityTooLarge"      // the body is over the limit
 )
 
 // Error is a refused request. Code and message may be shown to the caller.

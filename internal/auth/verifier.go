@@ -14,10 +14,11 @@ import (
 	"cmp"
 	"context"
 	"crypto/hmac"
+	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -33,7 +34,9 @@ const (
 	DefaultMaxBody = 1 << 20
 )
 
-// Verifier verifies signed requests. It is safe for concurrent use when Secret is.
+// Verifier verifies signed requests. It is safe for concurrent use when Secret
+// is. It bounds what callers who have proved nothing yet can take: memory, by the
+// sizes and the number of bodies; time, by the failures of one source.
 type Verifier struct {
 	// Services lists the services that a scope may name: "ec2", "properties"
 	// and so on. Any region is accepted, since clients must invent one.
@@ -46,8 +49,14 @@ type Verifier struct {
 	MaxSkew time.Duration
 	// MaxBody is the largest body in bytes; 0 means DefaultMaxBody.
 	MaxBody int64
+	// Rate is how many calls a second an access key may make, after a burst of
+	// Burst; 0 means any number.
+	Rate  float64
+	Burst int
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+
+	limits limits
 }
 
 // Proof is what a verified request has proved.
@@ -66,6 +75,10 @@ func (v *Verifier) Verify(r *http.Request) (proof Proof, body []byte, err error)
 	a, signed, err := v.claim(r)
 	if err != nil {
 		return Proof{}, nil, err
+	}
+	failures := v.limits.failuresOf(r.RemoteAddr)
+	if failures.TokensAt(v.now()) < 1 {
+		return Proof{}, nil, exceeded(a.accessKey)
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -87,7 +100,11 @@ func (v *Verifier) Verify(r *http.Request) (proof Proof, body []byte, err error)
 	// not tell it from a wrong signature.
 	want := sign(secret, a, r.Header.Get("X-Amz-Date"), canonical)
 	if !hmac.Equal([]byte(want), []byte(a.signature)) || !known {
+		failures.AllowN(v.now(), 1)
 		return Proof{}, nil, &Error{Failure, "AWS was not able to validate the provided access credentials", a.accessKey}
+	}
+	if err := v.admit(a.accessKey); err != nil {
+		return Proof{}, nil, err
 	}
 	return Proof{AccessKey: a.accessKey, Signature: a.signature, Expires: signed.Add(v.maxSkew())}, body, nil
 }
@@ -151,12 +168,10 @@ func (v *Verifier) now() time.Time {
 func (v *Verifier) maxSkew() time.Duration { return cmp.Or(v.MaxSkew, DefaultMaxSkew) }
 
 // readBody reads at most one byte more than is allowed, so that a caller who
-// has not proved anything yet cannot fill the memory.
+// has not proved anything yet cannot fill the memory. A body that is announced
+// as too large is not begun: a caller who expects "100 Continue" sends none of it.
 func (v *Verifier) readBody(r *http.Request) ([]byte, error) {
-	limit := v.MaxBody
-	if limit == 0 {
-		limit = DefaultMaxBody
-	}
+	limit := cmp.Or(v.MaxBody, DefaultMaxBody)
 	tooLarge := &Error{Code: TooLarge, Message: fmt.Sprintf("the request body is over %d bytes", limit)}
 	if r.ContentLength > limit {
 		return nil, tooLarge
@@ -164,12 +179,17 @@ func (v *Verifier) readBody(r *http.Request) ([]byte, error) {
 	if r.Body == nil {
 		return nil, nil
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
-	if err != nil {
-		return nil, &Error{Code: Incomplete, Message: "the request body ended early"}
-	}
-	if int64(len(body)) > limit {
+	body, more, err := v.limits.read(r.Body, limit)
+	switch {
+	case more:
 		return nil, tooLarge
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, &Error{Code: Timeout, Message: "the request body did not come in time"}
+	case err == nil:
+		return body, nil
 	}
-	return body, nil
+	if e, ok := errors.AsType[*Error](err); ok {
+		return nil, e
+	}
+	return nil, &Error{Code: Incomplete, Message: "the request body ended early"}
 }

@@ -4,13 +4,13 @@ package clc
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/mallee-io/mallee/internal/auth"
 	"github.com/mallee-io/mallee/internal/ec2api"
@@ -23,27 +23,16 @@ import (
 // shutdownTimeout is how long API calls under way may take to end.
 const shutdownTimeout = 5 * time.Second
 
-func (c *Controller) serveAPI(ctx context.Context, l net.Listener, b *rpc.Bundle) error {
-	server := &http.Server{
-		Handler: c.handler(),
-		TLSConfig: &tls.Config{
-			MinVersion:   tls.VersionTLS12, // the AWS CLI on older systems has no 1.3
-			Certificates: []tls.Certificate{b.Certificate()},
-		},
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      time.Minute,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(c.log.Handler(), slog.LevelDebug),
-	}
+func (c *Controller) serveAPI(ctx context.Context, l net.Listener, b *rpc.Bundle, o Options) error {
+	registry := telemetry.NewRegistry()
+	server := newServer(c.handler(registry, o), b.Certificate(), c.log)
 	stopped := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
 		graceful, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 		defer cancel()
 		stopped <- server.Shutdown(graceful)
 	})
-	if err := server.ServeTLS(l, "", ""); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.ServeTLS(limit(l, registry), "", ""); !errors.Is(err, http.ErrServerClosed) {
 		stop()
 		return fmt.Errorf("cannot serve the API: %w", err)
 	}
@@ -56,13 +45,14 @@ func (c *Controller) serveAPI(ctx context.Context, l net.Listener, b *rpc.Bundle
 // handler returns everything that is served over HTTPS. Bodies are bounded by
 // the verifier. /metrics and /healthz take no credentials and tell no secrets:
 // /metrics names partitions and counts what is in them.
-func (c *Controller) handler() http.Handler {
-	registry := telemetry.NewRegistry()
+func (c *Controller) handler(registry *prometheus.Registry, o Options) http.Handler {
 	registry.MustRegister(newMetrics(c))
 	verifier := &auth.Verifier{
 		// Tools of the original sign for the names of its services.
 		Services: []string{"ec2", "compute", "properties", "bootstrap"},
 		Secret:   c.secret,
+		Rate:     o.APIRate,
+		Burst:    o.APIBurst,
 	}
 	ec2 := ec2api.NewHandler(ec2api.Options{Cloud: c, Verifier: verifier, Log: c.log, Registry: registry})
 	mux := http.NewServeMux()
@@ -74,7 +64,8 @@ func (c *Controller) handler() http.Handler {
 	mux.Handle("/services/Properties/", properties) // some tools end every path with a slash
 	mux.Handle("GET /metrics", telemetry.MetricsHandler(registry, store.Metrics()))
 	mux.HandleFunc("GET /healthz", c.healthz)
-	return mux
+	mux.Handle("/", nowhere)
+	return door(mux)
 }
 
 // healthz answers 200 as long as records can be read. One is enough, and whether

@@ -24,6 +24,8 @@ type Options struct {
 	Listen      string   // "address:port" for HTTPS
 	AgentListen string   // "address:port" for the agents' gRPC
 	Names       []string // host names and addresses for the HTTPS certificate; at least one
+	APIRate     float64  // calls a second of one access key; 0 means any number
+	APIBurst    int      // calls that it may make at once after a pause
 	// Etcd is an external cluster; without endpoints etcd runs in this process.
 	Etcd store.External
 	Log  *slog.Logger
@@ -78,7 +80,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	g.Go(func() error { return c.serveAgents(ctx, agentListener, bundle) })
-	g.Go(func() error { return c.serveAPI(ctx, apiListener, bundle) })
+	g.Go(func() error { return c.serveAPI(ctx, apiListener, bundle, o) })
 	g.Go(func() error {
 		select {
 		case <-ctx.Done():

@@ -19,6 +19,9 @@ import (
 // SPAdminPort is the port of an SP's admin address that is written without one.
 const SPAdminPort = 8775
 
+// maxRate bounds calls a second; nobody gets there.
+const maxRate = 1_000_000
+
 var (
 	hostForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$`)
 	// The name of a storage processor ends that of its target, and iSCSI names are
@@ -47,6 +50,12 @@ func (c CLC) Check() error {
 		listen("clc.listen", c.Listen),
 		listen("clc.agent_listen", c.AgentListen),
 		c.checkEtcd(),
+	}
+	if !(c.APIRate > 0 && c.APIRate <= maxRate) {
+		errs = append(errs, broken("clc.api_rate", strconv.FormatFloat(c.APIRate, 'g', -1, 64), "calls a second, above 0 and at most 1000000"))
+	}
+	if c.APIBurst < 1 || c.APIBurst > maxRate {
+		errs = append(errs, broken("clc.api_burst", strconv.Itoa(c.APIBurst), "a number of calls, 1 to 1000000"))
 	}
 	if len(c.Names) == 0 {
 		errs = append(errs, errors.New("clc.names is empty: name at least one host name or address"))

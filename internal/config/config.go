@@ -42,6 +42,10 @@ type CLC struct {
 	// Names are the host names and addresses that the HTTPS certificate is good
 	// for. The first is the one that admin.env names; ["localhost"].
 	Names []string `toml:"names"`
+	// APIRate is how many API calls a second one access key may make; 100.
+	// APIBurst is how many it may make at once after a pause; 200.
+	APIRate  float64 `toml:"api_rate"`
+	APIBurst int     `toml:"api_burst"`
 	// EtcdEndpoints are the members of an external etcd, "https://host:2379" each;
 	// without any, etcd runs within the cloud controller.
 	EtcdEndpoints []string `toml:"etcd_endpoints"`
@@ -85,7 +89,7 @@ type SP struct {
 func defaults() *Config {
 	return &Config{
 		Log: Log{Level: "info", Format: "json"},
-		CLC: CLC{StateDir: "/var/lib/mallee/clc", Listen: ":8773", AgentListen: ":8774", Names: []string{"localhost"}},
+		CLC: CLC{StateDir: "/var/lib/mallee/clc", Listen: ":8773", AgentListen: ":8774", Names: []string{"localhost"}, APIRate: 100, APIBurst: 200},
 		SC:  SC{Certs: "/etc/mallee/sc", MetricsListen: "127.0.0.1:9774"},
 		NC:  NC{Certs: "/etc/mallee/nc", MetricsListen: "127.0.0.1:9776"},
 		SP:  SP{Pool: "mallee-pool", Certs: "/etc/mallee/sp", StateDir: "/var/lib/mallee/sp", MetricsListen: "127.0.0.1:9775"},

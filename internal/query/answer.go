@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/xml"
 	"errors"
+	"net/http"
 
 	"github.com/mallee-io/mallee"
 	"github.com/mallee-io/mallee/internal/auth"
@@ -27,12 +28,40 @@ type Set[T any] struct {
 	Items []T `xml:"item"`
 }
 
+// answer is what goes back to the caller.
+type answer struct {
+	id     mallee.RequestID // in the body too
+	status int
+	code   string // of the fault; "OK" without one
+	body   []byte
+	err    error // what the fault was made of, for the log
+}
+
+// failed returns the answer to a call that failed with err.
+func (h *Handler) failed(id mallee.RequestID, err error) answer {
+	fault := h.fault(err)
+	return answer{id: id, status: fault.status(), code: fault.Code, body: fault.encode(id), err: err}
+}
+
+func (a answer) write(w http.ResponseWriter) {
+	header := w.Header()
+	header.Set("Content-Type", "text/xml;charset=UTF-8")
+	header.Set("X-Amzn-Requestid", string(a.id))
+	header.Set("Cache-Control", "no-store")
+	if a.status == http.StatusMethodNotAllowed {
+		header.Set("Allow", "GET, POST")
+	}
+	w.WriteHeader(a.status)
+	// A caller that has gone away cannot be told.
+	_, _ = w.Write(a.body)
+}
+
 func (h *Handler) encode(c call, id mallee.RequestID, out any) ([]byte, error) {
 	if r, ok := out.(interface{ setRequestID(mallee.RequestID) }); ok {
 		r.setRequestID(id)
 	}
 	b := bytes.NewBufferString(xml.Header)
-	err := xml.NewEncoder(b).EncodeElement(out, h.options.Root(c.action, c.version))
+	err := xml.NewEncoder(b).EncodeElement(out, h.options.Root(c.action.Name, c.version))
 	return b.Bytes(), err
 }
 

@@ -3,12 +3,14 @@
 package query
 
 import (
+	"cmp"
 	"encoding/xml"
 	"fmt"
 	"net/http"
 	"strings"
 
 	"github.com/mallee-io/mallee"
+	"github.com/mallee-io/mallee/internal/telemetry"
 )
 
 // maxMessage bounds a message, which may quote a value of the caller's, in bytes.
@@ -28,6 +30,12 @@ func Faultf(code, format string, args ...any) *Fault {
 	return &Fault{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
+// ServeHTTP answers any call with f.
+func (f *Fault) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	id := cmp.Or(telemetry.RequestID(r.Context()), mallee.NewRequestID())
+	answer{id: id, status: f.status(), body: f.encode(id)}.write(w)
+}
+
 // status returns the HTTP status that EC2 gives with the code ("EC2 API
 // Reference: Error codes"). SDKs try a call again after any 5xx.
 func (f *Fault) status() int {
@@ -44,7 +52,11 @@ func (f *Fault) status() int {
 		return http.StatusRequestEntityTooLarge
 	case "InternalError", "InsufficientVolumeCapacity":
 		return http.StatusInternalServerError
-	case "Unavailable":
+	case "NotFound":
+		return http.StatusNotFound
+	case "RequestTimeout":
+		return http.StatusRequestTimeout
+	case "Unavailable", "RequestLimitExceeded":
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusBadRequest

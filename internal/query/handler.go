@@ -10,6 +10,7 @@
 package query
 
 import (
+	"cmp"
 	"context"
 	"encoding/xml"
 	"log/slog"
@@ -46,14 +47,16 @@ type Options struct {
 // Handler serves one API at whatever path it is mounted. It is safe for
 // concurrent use.
 type Handler struct {
-	options Options
-	actions map[string]Action
-	metrics metrics
+	options  Options
+	actions  map[string]Action
+	metrics  metrics
+	replays  *replays
+	refusals *refusals
 }
 
 // NewHandler returns a handler that serves o.Actions.
 func NewHandler(o Options) *Handler {
-	h := &Handler{options: o, actions: map[string]Action{}, metrics: newMetrics(o.API, o.Registry)}
+	h := &Handler{options: o, actions: map[string]Action{}, metrics: newMetrics(o.API, o.Registry), replays: newReplays(), refusals: newRefusals()}
 	for _, a := range o.Actions {
 		h.actions[a.Name] = a
 	}
@@ -62,79 +65,100 @@ func NewHandler(o Options) *Handler {
 
 // call is what becomes known of a call while it is served.
 type call struct {
-	action    string // a name of the table, or "" as long as none is known
-	version   string
-	accessKey string
+	action     Action // of the table; without a name as long as none is known
+	version    string
+	accessKey  string
+	parameters parameters
+	replayOf   mallee.RequestID // whose answer this one got
 }
 
 // ServeHTTP verifies, decodes and carries out one call, and writes one log line
 // about it. Values of parameters are not logged: some are secret.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	id := mallee.NewRequestID()
+	id := cmp.Or(telemetry.RequestID(r.Context()), mallee.NewRequestID())
 	ctx, cancel := context.WithTimeout(telemetry.WithRequestID(r.Context(), id), callTimeout)
 	defer cancel()
 
 	var c call
-	answer, err := h.answer(ctx, r, id, &c)
-	status, code := http.StatusOK, "OK"
-	if err != nil {
-		fault := h.fault(err)
-		status, code, answer = fault.status(), fault.Code, fault.encode(id)
-	}
-	w.Header().Set("Content-Type", "text/xml;charset=UTF-8")
-	w.Header().Set("X-Amzn-Requestid", string(id))
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	// A caller that has gone away cannot be told; the log line below stands.
-	_, _ = w.Write(answer)
+	a := h.respond(ctx, r, id, &c)
+	a.write(w)
 
 	elapsed := time.Since(start)
-	h.metrics.observe(c.action, code, elapsed)
-	h.log(ctx, c, err, slog.String("code", code), slog.Int("status", status), slog.Duration("duration", elapsed), slog.String("remote", r.RemoteAddr))
+	h.metrics.observe(c.action.Name, a.code, elapsed)
+	h.log(ctx, c, a, slog.Duration("duration", elapsed), slog.String("remote", r.RemoteAddr))
 }
 
-// answer returns the body of the answer to a call that has succeeded.
-func (h *Handler) answer(ctx context.Context, r *http.Request, id mallee.RequestID, c *call) (body []byte, err error) {
-	defer recovered(&err)
-	out, err := h.serve(ctx, r, c)
+// respond returns the answer to a call. What it learns about the call goes into
+// c on the way, for the log line of a call that fails halfway.
+func (h *Handler) respond(ctx context.Context, r *http.Request, id mallee.RequestID, c *call) answer {
+	proof, err := h.open(ctx, r, c)
 	if err != nil {
-		return nil, err
+		return h.failed(id, err)
 	}
-	return h.encode(*c, id, out)
+	if c.action.reads {
+		return h.carryOut(ctx, id, *c)
+	}
+	a, replayed, err := h.replays.once(ctx, proof, func() answer { return h.carryOut(ctx, id, *c) })
+	if err != nil {
+		return h.failed(id, err)
+	}
+	if replayed {
+		c.replayOf = a.id
+	}
+	return a
 }
 
-// serve returns what the action answered. What it learns about the call goes
-// into c on the way, for the log line of a call that fails halfway.
-func (h *Handler) serve(ctx context.Context, r *http.Request, c *call) (any, error) {
+// open finds out who calls and what is asked for.
+func (h *Handler) open(ctx context.Context, r *http.Request, c *call) (proof auth.Proof, err error) {
+	defer recovered(&err)
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
-		return nil, Faultf("MethodNotAllowed", "the method %s is not allowed: use GET or POST", r.Method)
+		return auth.Proof{}, Faultf("MethodNotAllowed", "the method %s is not allowed: use GET or POST", r.Method)
 	}
 	proof, body, err := h.options.Verifier.Verify(r.WithContext(ctx))
 	if err != nil {
-		return nil, err
+		return auth.Proof{}, err
 	}
 	c.accessKey = proof.AccessKey
 	p, err := parse(r.URL.RawQuery, body)
 	if err != nil {
-		return nil, err
+		return auth.Proof{}, err
 	}
 	name := p["Action"]
 	if name == "" {
-		return nil, missing("Action")
+		return auth.Proof{}, missing("Action")
 	}
 	action, ok := h.actions[name]
 	if !ok {
-		return nil, Faultf("InvalidAction", "The action %s is not valid for this web service.", name)
+		return auth.Proof{}, Faultf("InvalidAction", "The action %s is not valid for this web service.", name)
 	}
-	c.action = name
+	c.action = action
 	if c.version = p["Version"]; c.version == "" {
-		return nil, missing("Version")
+		return auth.Proof{}, missing("Version")
 	}
 	if err := h.options.CheckVersion(c.version); err != nil {
-		return nil, err
+		return auth.Proof{}, err
 	}
 	delete(p, "Action")
 	delete(p, "Version")
-	return action.call(ctx, p)
+	c.parameters = p
+	return proof, nil
+}
+
+// carryOut returns the answer of the action.
+func (h *Handler) carryOut(ctx context.Context, id mallee.RequestID, c call) answer {
+	body, err := h.run(ctx, id, c)
+	if err != nil {
+		return h.failed(id, err)
+	}
+	return answer{id: id, status: http.StatusOK, code: "OK", body: body}
+}
+
+func (h *Handler) run(ctx context.Context, id mallee.RequestID, c call) (body []byte, err error) {
+	defer recovered(&err)
+	out, err := c.action.call(ctx, c.parameters)
+	if err != nil {
+		return nil, err
+	}
+	return h.encode(c, id, out)
 }
