@@ -10,6 +10,7 @@ package client
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -130,6 +131,9 @@ func (c *Client) post(ctx context.Context, a api, form string, out any) error {
 		return err
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
+	// It is signed too. Without it two like calls within a second would be signed
+	// alike, and the second would be taken for the first one sent again.
+	r.Header.Set("Amz-Sdk-Invocation-Id", rand.Text())
 	sum := sha256.Sum256([]byte(form))
 	credentials := aws.Credentials{AccessKeyID: c.config.AccessKey, SecretAccessKey: c.config.SecretKey}
 	if err := c.signer.SignHTTP(ctx, credentials, r, hex.EncodeToString(sum[:]), a.service, c.config.Region, time.Now()); err != nil {
