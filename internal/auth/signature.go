@@ -16,8 +16,9 @@ import (
 )
 
 // canonicalRequest writes r as both sides hash it ("Create a signed AWS API
-// request", step 1). query is the parsed query string of r.
-func canonicalRequest(r *http.Request, query url.Values, signedHeaders []string, body []byte) (string, error) {
+// request", step 1). query is the parsed query string of r, bodyHash the SHA-256
+// of its body in hexadecimal digits.
+func canonicalRequest(r *http.Request, query url.Values, signedHeaders []string, bodyHash string) (string, error) {
 	var headers strings.Builder
 	for _, name := range signedHeaders {
 		value, ok := headerValue(r, name)
@@ -30,7 +31,6 @@ func canonicalRequest(r *http.Request, query url.Values, signedHeaders []string,
 	if path == "" {
 		path = "/"
 	}
-	sum := sha256.Sum256(body)
 	return strings.Join([]string{
 		r.Method,
 		// Every service but S3 escapes the path a second time.
@@ -38,7 +38,7 @@ func canonicalRequest(r *http.Request, query url.Values, signedHeaders []string,
 		canonicalQuery(query),
 		headers.String(),
 		strings.Join(signedHeaders, ";"),
-		hex.EncodeToString(sum[:]),
+		bodyHash,
 	}, "\n"), nil
 }
 

@@ -14,6 +14,8 @@ import (
 	"cmp"
 	"context"
 	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -76,37 +78,46 @@ func (v *Verifier) Verify(r *http.Request) (proof Proof, body []byte, err error)
 	if err != nil {
 		return Proof{}, nil, err
 	}
-	failures := v.limits.failuresOf(r.RemoteAddr)
-	if failures.TokensAt(v.now()) < 1 {
+	if v.limits.failuresOf(r.RemoteAddr).TokensAt(v.now()) < 1 {
 		return Proof{}, nil, exceeded(a.accessKey)
-	}
-	query, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return Proof{}, nil, &Error{Code: Incomplete, Message: "the query string is malformed"}
 	}
 	if body, err = v.readBody(r); err != nil {
 		return Proof{}, nil, err
 	}
-	canonical, err := canonicalRequest(r, query, a.signedHeaders, body)
+	sum := sha256.Sum256(body)
+	if proof, err = v.prove(r, a, signed, hex.EncodeToString(sum[:])); err != nil {
+		return Proof{}, nil, err
+	}
+	return proof, body, nil
+}
+
+// prove compares the signature that the caller claims with the right one for a
+// body with this hash, and admits the caller.
+func (v *Verifier) prove(r *http.Request, a authorization, signed time.Time, bodyHash string) (Proof, error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return Proof{}, nil, &Error{Code: Incomplete, Message: err.Error()}
+		return Proof{}, &Error{Code: Incomplete, Message: "the query string is malformed"}
+	}
+	canonical, err := canonicalRequest(r, query, a.signedHeaders, bodyHash)
+	if err != nil {
+		return Proof{}, &Error{Code: Incomplete, Message: err.Error()}
 	}
 	secret, err := v.Secret(r.Context(), a.accessKey)
 	if err != nil && mallee.KindOf(err) != mallee.NotFound {
-		return Proof{}, nil, fmt.Errorf("cannot look up access key %s: %w", a.accessKey, err)
+		return Proof{}, fmt.Errorf("cannot look up access key %s: %w", a.accessKey, err)
 	}
 	known := err == nil && secret != ""
 	// An unknown key takes the same steps, so that the time of the answer does
 	// not tell it from a wrong signature.
 	want := sign(secret, a, r.Header.Get("X-Amz-Date"), canonical)
 	if !hmac.Equal([]byte(want), []byte(a.signature)) || !known {
-		failures.AllowN(v.now(), 1)
-		return Proof{}, nil, &Error{Failure, "AWS was not able to validate the provided access credentials", a.accessKey}
+		v.limits.failuresOf(r.RemoteAddr).AllowN(v.now(), 1)
+		return Proof{}, &Error{Failure, "AWS was not able to validate the provided access credentials", a.accessKey}
 	}
 	if err := v.admit(a.accessKey); err != nil {
-		return Proof{}, nil, err
+		return Proof{}, err
 	}
-	return Proof{AccessKey: a.accessKey, Signature: a.signature, Expires: signed.Add(v.maxSkew())}, body, nil
+	return Proof{AccessKey: a.accessKey, Signature: a.signature, Expires: signed.Add(v.maxSkew())}, nil
 }
 
 // claim checks all that can be checked without the secret and the body. It
@@ -172,9 +183,8 @@ func (v *Verifier) maxSkew() time.Duration { return cmp.Or(v.MaxSkew, DefaultMax
 // as too large is not begun: a caller who expects "100 Continue" sends none of it.
 func (v *Verifier) readBody(r *http.Request) ([]byte, error) {
 	limit := cmp.Or(v.MaxBody, DefaultMaxBody)
-	tooLarge := &Error{Code: TooLarge, Message: fmt.Sprintf("the request body is over %d bytes", limit)}
 	if r.ContentLength > limit {
-		return nil, tooLarge
+		return nil, tooLarge(limit)
 	}
 	if r.Body == nil {
 		return nil, nil
@@ -182,7 +192,7 @@ func (v *Verifier) readBody(r *http.Request) ([]byte, error) {
 	body, more, err := v.limits.read(r.Body, limit)
 	switch {
 	case more:
-		return nil, tooLarge
+		return nil, tooLarge(limit)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, &Error{Code: Timeout, Message: "the request body did not come in time"}
 	case err == nil:
