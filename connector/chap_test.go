@@ -99,17 +99,17 @@ func TestANewSecretIsTriedAtOnce(t *testing.T) {
 		c, j := newConnector(t) // each login fails at once
 		p := portal("10.107.1.200:3260")
 		for range 60 {
-			c.login(t.Context(), p, CHAP{Username: "nc1", Password: "of yesterday"})
+			c.login(t.Context(), p, CHAP{Username: "nc1", Password: "of yesterday"}, nil)
 			synctest.Wait()
 			time.Sleep(time.Second)
 		}
 		before := len(j.when["login failed"])
-		c.login(t.Context(), p, chap())
+		c.login(t.Context(), p, chap(), nil)
 		synctest.Wait()
 		if got := len(j.when["login failed"]) - before; got != 1 {
 			t.Errorf("%d logins with the new secret, want 1", got)
 		}
-		c.login(t.Context(), p, chap())
+		c.login(t.Context(), p, chap(), nil)
 		synctest.Wait()
 		if got := len(j.when["login failed"]) - before; got != 1 {
 			t.Errorf("%d logins with the new secret, want no more than the pauses allow", got)
@@ -131,7 +131,7 @@ func TestARefusedSecretBacksOff(t *testing.T) {
 		if pause == lastRetry {
 			return
 		}
-		c.login(t.Context(), p, chap())
+		c.login(t.Context(), p, chap(), nil)
 		<-changed
 	}
 	t.Error("the pause between two logins does not grow")
@@ -170,4 +170,47 @@ func (b *syncBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.String()
+}
+
+// iscsid keeps the secret of a session's first login, and tries it for ever.
+func TestALostSessionOfAnotherSecretIsLoggedInAnew(t *testing.T) {
+	for name, test := range map[string]struct {
+		state, username, password string
+		anew                      bool
+	}{
+		"another secret":              {"FAILED", "nc1", "of yesterday", true},
+		"no secret":                   {"FREE", "(null)", "(null)", true},
+		"this secret":                 {"FAILED", "nc1", secret, false},
+		"another secret, not lost":    {"LOGGED_IN", "nc1", "of yesterday", false},
+		"no secret yet, not lost":     {"LOGGED_IN", "(null)", "(null)", false},
+		"it cannot be read, and lost": {"FAILED", "", "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t)
+			m.iscsiadm(0)
+			m.session(test.state)
+			m.say(mapOf(wwid, "dm-0", "sdb"))
+			const session = "devices/platform/host2/session1/iscsi_session/session1/"
+			if test.username == "" {
+				m.write(session+"username/is a directory", "")
+			} else {
+				m.write(session+"username", test.username)
+				m.write(session+"password", test.password)
+			}
+			v := vol()
+			v.CHAP = chap()
+			status := m.repair(v)
+			seen, _ := os.ReadFile(filepath.Join(m.dir, "seen"))
+			logout, login := strings.Index(string(seen), "-m session -r 1 -u"), strings.Index(string(seen), "--login")
+			if anew := logout >= 0 && login > logout && m.deleted("sdb"); anew != test.anew {
+				t.Errorf("logged out and in again: %t, want %t; iscsiadm was called with\n%s", anew, test.anew, seen)
+			}
+			if !test.anew && len(seen) > 0 {
+				t.Errorf("iscsiadm was called with\n%s", seen)
+			}
+			if reason := status.Paths[0].Reason; test.anew != strings.Contains(reason, "had another CHAP secret") || strings.Contains(reason, secret) {
+				t.Errorf("reason %q", reason)
+			}
+		})
+	}
 }

@@ -46,8 +46,9 @@ type login struct {
 
 // login starts a login to p unless one runs or it is too soon after a failure,
 // and returns why there is no session yet. It does not wait: a dead portal must
-// delay nobody.
-func (c *Connector) login(ctx context.Context, p openiscsi.Portal, chap CHAP) string {
+// delay nobody. Stale, if not nil, is a lost session to end first: iscsid would
+// go on for ever with the secret that it had at its login.
+func (c *Connector) login(ctx context.Context, p openiscsi.Portal, chap CHAP, stale *openiscsi.Session) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l := c.logins[p]
@@ -63,7 +64,7 @@ func (c *Connector) login(ctx context.Context, p openiscsi.Portal, chap CHAP) st
 		run, l.cancel = context.WithTimeout(context.WithoutCancel(ctx), loginDeadline)
 		l.done = make(chan struct{})
 		l.chap = chap
-		go c.runLogin(run, p, chap, l, l.done)
+		go c.runLogin(run, p, chap, stale, l, l.done)
 	}
 	if l.err != nil {
 		return l.err.Error()
@@ -71,9 +72,15 @@ func (c *Connector) login(ctx context.Context, p openiscsi.Portal, chap CHAP) st
 	return "logging in"
 }
 
-func (c *Connector) runLogin(ctx context.Context, p openiscsi.Portal, chap CHAP, l *login, done chan struct{}) {
+func (c *Connector) runLogin(ctx context.Context, p openiscsi.Portal, chap CHAP, stale *openiscsi.Session, l *login, done chan struct{}) {
 	start := time.Now()
-	err := c.initiator.WriteRecord(ctx, p, settings, openiscsi.Secret(chap))
+	var err error
+	if stale != nil {
+		err = c.abandon(ctx, *stale)
+	}
+	if err == nil {
+		err = c.initiator.WriteRecord(ctx, p, settings, openiscsi.Secret(chap))
+	}
 	if err == nil {
 		err = c.initiator.Login(ctx, p)
 	}
@@ -98,6 +105,26 @@ func (c *Connector) runLogin(ctx context.Context, p openiscsi.Portal, chap CHAP,
 	c.mu.Unlock()
 	close(done)
 	c.wake.Send()
+}
+
+// abandon ends a lost session that cannot come back. Its disks carry nothing any
+// more; those of other volumes come back with the next session.
+func (c *Connector) abandon(ctx context.Context, s openiscsi.Session) error {
+	disks, err := c.devices.SessionDisks(s.ID)
+	if err != nil {
+		return err
+	}
+	for _, disk := range disks {
+		if err := c.devices.DeleteDisk(disk.Name); err != nil {
+			return err
+		}
+	}
+	if err := c.initiator.Logout(ctx, s); err != nil {
+		return err
+	}
+	c.log.InfoContext(ctx, "logged out", "path", s.Portal.String(), "target", s.Portal.Target,
+		"session", s.ID, "proof", "ours by its iface, lost, its CHAP secret is not this node's")
+	return nil
 }
 
 // errSecret is the reason of a path whose target lets this machine not in.

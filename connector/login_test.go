@@ -111,13 +111,13 @@ func TestFailedLoginsBackOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, j := newConnector(t) // each login fails at once
 		p := portal("10.107.1.200:3260")
-		if got := c.login(t.Context(), p, CHAP{}); got != "logging in" {
+		if got := c.login(t.Context(), p, CHAP{}, nil); got != "logging in" {
 			t.Errorf("the first time a path is %q", got)
 		}
 		for range 120 * 10 {
 			synctest.Wait()
 			time.Sleep(100 * time.Millisecond) // as often as events make Repair ask
-			if got := c.login(t.Context(), p, CHAP{}); !strings.HasPrefix(got, "login to 10.107.1.200:3260: ") {
+			if got := c.login(t.Context(), p, CHAP{}, nil); !strings.HasPrefix(got, "login to 10.107.1.200:3260: ") {
 				t.Fatalf("after a failure a path is %q", got)
 			}
 		}
@@ -133,10 +133,10 @@ func TestLoginsToOnePortalRunOneAtATime(t *testing.T) {
 		c, j := newConnector(t)
 		var wg sync.WaitGroup
 		for range 8 {
-			wg.Go(func() { c.login(t.Context(), portal("10.107.1.200:3260"), CHAP{}) })
+			wg.Go(func() { c.login(t.Context(), portal("10.107.1.200:3260"), CHAP{}, nil) })
 		}
 		wg.Wait()
-		c.login(t.Context(), portal("10.107.1.201:3260"), CHAP{})
+		c.login(t.Context(), portal("10.107.1.201:3260"), CHAP{}, nil)
 		time.Sleep(firstRetry / 2) // the one may wait for the other's lock on the database
 		synctest.Wait()
 		if got := len(j.when["login failed"]); got != 2 {
@@ -149,7 +149,7 @@ func TestALoginWakesWhoWaits(t *testing.T) {
 	for exit, message := range map[int]string{0: "logged in", 15: "logged in", 8: "login failed"} {
 		c, j := newConnector(t, exit)
 		changed := c.Changed()
-		c.login(t.Context(), portal("10.107.1.200:3260"), CHAP{})
+		c.login(t.Context(), portal("10.107.1.200:3260"), CHAP{}, nil)
 		<-changed
 		if len(j.when[message]) != 1 {
 			t.Errorf("iscsiadm ends with %d: log %v, want %q", exit, j.when, message)
@@ -162,7 +162,7 @@ func TestALoginOutlivesItsCaller(t *testing.T) {
 	c, j := newConnector(t, 0)
 	ctx, cancel := context.WithCancel(t.Context())
 	changed := c.Changed()
-	c.login(ctx, portal("10.107.1.200:3260"), CHAP{})
+	c.login(ctx, portal("10.107.1.200:3260"), CHAP{}, nil)
 	cancel()
 	<-changed
 	if len(j.when["logged in"]) != 1 {
@@ -179,7 +179,7 @@ func TestATargetIsLeftWhenNoVolumeNeedsIt(t *testing.T) {
 		}
 	}
 	changed := c.Changed()
-	c.login(t.Context(), portal("10.107.1.200:3260"), CHAP{})
+	c.login(t.Context(), portal("10.107.1.200:3260"), CHAP{}, nil)
 	<-changed
 	records := func() int {
 		files, _ := filepath.Glob(filepath.Join(c.initiator.Etc, "nodes", "*", "*", "*"))
@@ -217,7 +217,7 @@ func TestLeavingATargetEndsItsLogins(t *testing.T) {
 		t.Fatal(err)
 	}
 	changed := c.Changed()
-	c.login(t.Context(), portal("10.107.1.200:3260"), CHAP{})
+	c.login(t.Context(), portal("10.107.1.200:3260"), CHAP{}, nil)
 	if _, ok := c.leave(target); !ok {
 		t.Fatal("the target cannot be left")
 	}

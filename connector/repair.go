@@ -133,7 +133,7 @@ func (c *Connector) path(ctx context.Context, state *volume, v Volume, portal Po
 	path := Path{Portal: portal.Addr}
 	session, ok := findSession(sessions, p)
 	if !ok {
-		path.State, path.Reason = PathMissing, c.login(ctx, p, v.CHAP)
+		path.State, path.Reason = PathMissing, c.login(ctx, p, v.CHAP, nil)
 		return path
 	}
 	if !session.LoggedIn() {
@@ -142,6 +142,9 @@ func (c *Connector) path(ctx context.Context, state *volume, v Volume, portal Po
 		}
 		state.probes.forget(session.ID)
 		path.State, path.Reason = PathDown, "the session is lost; iscsid is reconnecting"
+		if secret, err := c.initiator.Secret(session); err == nil && CHAP(secret) != v.CHAP {
+			path.Reason = "the session is lost, and had another CHAP secret: " + c.login(ctx, p, v.CHAP, &session)
+		}
 		return path
 	}
 	probe := c.probe(ctx, state, v, session)

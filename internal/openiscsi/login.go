@@ -18,6 +18,7 @@ const (
 	exitSessionExists = 15
 	exitNoDaemon      = 20
 	exitNothingFound  = 21
+	exitNoSession     = 22
 	exitLoginAuth     = 24
 )
 
@@ -59,7 +60,11 @@ func (in *Initiator) Login(ctx context.Context, p Portal) error {
 // itself is success.
 func (in *Initiator) Logout(ctx context.Context, s Session) error {
 	_, err := in.Run.Run(ctx, "iscsiadm", "-m", "session", "-r", strconv.Itoa(s.ID), "-u")
-	if err != nil && command.ExitCode(err) != exitNothingFound {
+	switch command.ExitCode(err) {
+	case exitNothingFound, exitNoSession:
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("logout from %s: %w", s.Portal, err)
 	}
 	return nil

@@ -90,6 +90,7 @@ func TestLogout(t *testing.T) {
 	}{
 		{"success", 0, false},
 		{"gone already", 21, false},
+		{"gone while it was looked for", 22, false},
 		{"failure", 10, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {

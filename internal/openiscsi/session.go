@@ -55,6 +55,20 @@ func (in *Initiator) Sessions() ([]Session, error) {
 	return sessions, nil
 }
 
+// Secret returns what a session of ours proves itself with, now and whenever it
+// is lost: iscsid reads the node record at the first login alone. Root only.
+func (in *Initiator) Secret(s Session) (Secret, error) {
+	var secret Secret
+	for name, value := range map[string]*string{"username": &secret.Username, "password": &secret.Password} {
+		var err error
+		*value, err = attribute(in.sys("class", "iscsi_session", fmt.Sprintf("session%d", s.ID)), name)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return Secret{}, fmt.Errorf("cannot read the CHAP %s of session %d: %w", name, s.ID, err)
+		}
+	}
+	return secret, nil
+}
+
 // session reads one session; ok is false for one that is not ours.
 func (in *Initiator) session(name string) (s Session, ok bool, err error) {
 	dir := in.sys("class", "iscsi_session", name)
