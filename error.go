@@ -19,6 +19,8 @@ const (
 	InUse          Kind = "in use"          // the volume is attached, perhaps elsewhere
 	NotAttached    Kind = "not attached"    // the volume is not attached there
 	IncorrectState Kind = "incorrect state" // not now; another state must come first
+	Modifying      Kind = "modifying"       // not now; the volume is still growing
+	TooMany        Kind = "too many"        // there may be no more of these
 	ZoneMismatch   Kind = "zone mismatch"   // the volume and the node are in different partitions
 	Exhausted      Kind = "exhausted"       // the pool has no room
 	ReadOnly       Kind = "read-only"       // the value cannot be set

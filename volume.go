@@ -28,9 +28,12 @@ type Volume struct {
 	ID        VolumeID
 	Partition string
 	SizeGiB   int
-	State     VolumeState
-	WWID      WWID // empty until the SAN has made the volume
-	Created   time.Time
+	// Type is the EBS volume type that was asked for, "gp3" for example. It is
+	// told back and means nothing: the pool decides how fast a volume is.
+	Type    string
+	State   VolumeState
+	WWID    WWID // empty until the SAN has made the volume
+	Created time.Time
 	// Message says why the state is what it is, for a person; empty when all is well.
 	Message string
 	// Attachment is nil unless State is in-use.
@@ -65,6 +68,7 @@ type Modification struct {
 type VolumeSpec struct {
 	Partition string
 	SizeGiB   int
+	Type      string // see Volume
 	// ClientToken makes the call idempotent: the same token with the same
 	// spec returns the volume that the first call made. Empty means no token.
 	ClientToken string

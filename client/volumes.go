@@ -17,6 +17,7 @@ type volumeItem struct {
 	ID          mallee.VolumeID    `xml:"volumeId"`
 	SizeGiB     int                `xml:"size"`
 	Partition   string             `xml:"availabilityZone"`
+	Type        string             `xml:"volumeType"`
 	State       mallee.VolumeState `xml:"status"`
 	Created     time.Time          `xml:"createTime"`
 	Attachments []attachmentItem   `xml:"attachmentSet>item"`
@@ -26,7 +27,7 @@ type volumeItem struct {
 
 func (i volumeItem) volume() mallee.Volume {
 	v := mallee.Volume{
-		ID: i.ID, Partition: i.Partition, SizeGiB: i.SizeGiB, State: i.State, WWID: i.WWID, Created: i.Created, Message: i.Message,
+		ID: i.ID, Partition: i.Partition, SizeGiB: i.SizeGiB, Type: i.Type, State: i.State, WWID: i.WWID, Created: i.Created, Message: i.Message,
 	}
 	if len(i.Attachments) > 0 {
 		a := i.Attachments[0].attachment()

@@ -54,7 +54,7 @@ func (c *Controller) handler(registry *prometheus.Registry, o Options) http.Hand
 		Rate:     o.APIRate,
 		Burst:    o.APIBurst,
 	}
-	ec2 := ec2api.NewHandler(ec2api.Options{Cloud: c, Verifier: verifier, Log: c.log, Registry: registry})
+	ec2 := ec2api.NewHandler(ec2api.Options{Volumes: c, Places: c, Tags: c, Verifier: verifier, Log: c.log, Registry: registry})
 	mux := http.NewServeMux()
 	mux.Handle("/{$}", ec2)
 	mux.Handle("/services/compute", ec2)

@@ -24,12 +24,16 @@ func (v *view) partitionState(partition string) *cloudv1.PartitionState {
 		// A volume that was made once goes without a size, so that it is never
 		// made a second time: should the SAN have lost it, or sanhost name another
 		// SAN, an empty volume must not take its place.
-		var size uint64
-		if r.State == mallee.VolumeCreating {
+		var size, grow uint64
+		switch r.State {
+		case mallee.VolumeCreating:
 			size = r.bytes()
+		case mallee.VolumeAvailable, mallee.VolumeInUse:
+			grow = r.Growth.wish()
 		}
 		s.Volumes = append(s.Volumes, &cloudv1.DesiredVolume{
 			VolumeId: id, SizeBytes: size, Wanted: r.State != mallee.VolumeDeleting, RequestId: string(r.RequestID),
+			GrowToBytes: grow,
 		})
 	}
 	for _, id := range slices.Sorted(maps.Keys(v.attachments)) {
@@ -55,6 +59,7 @@ func (v *view) nodeState(r nodeRecord) *cloudv1.NodeState {
 		a := v.attachments[id]
 		d := &cloudv1.DesiredAttachment{
 			VolumeId: id, Generation: a.Generation, Wanted: a.Wanted, RequestId: string(a.RequestID),
+			SizeBytes: v.volumes[id].bytes(),
 		}
 		if e := a.Export; e != nil {
 			d.Export = &cloudv1.Export{Target: string(e.Target), Lun: uint32(e.LUN), Wwid: string(e.WWID), Portals: e.Portals}

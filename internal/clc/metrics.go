@@ -12,8 +12,10 @@ import (
 
 // metrics counts what there is at the moment it is asked.
 type metrics struct {
-	c                                                *Controller
-	volumes, attachments, nodes, paths, pool, unused *prometheus.Desc
+	c                                  *Controller
+	volumes, attachments, nodes, paths *prometheus.Desc
+	// of the pool of a partition
+	pool, unused, promised, limit, metadata, unusedMetadata, alarms *prometheus.Desc
 }
 
 func newMetrics(c *Controller) *metrics {
@@ -28,12 +30,20 @@ func newMetrics(c *Controller) *metrics {
 		paths:       desc("paths", "Expected paths of all attachments by state.", "state"),
 		pool:        desc("pool_size_bytes", "Capacity of a partition's pool.", "partition"),
 		unused:      desc("pool_free_bytes", "Free room in a partition's pool.", "partition"),
+
+		promised:       desc("pool_promised_bytes", "Sizes of all volumes of a partition's pool.", "partition"),
+		limit:          desc("pool_promise_limit_bytes", "What may be promised of a partition's pool.", "partition"),
+		metadata:       desc("pool_metadata_size_bytes", "Capacity of a partition's pool for metadata.", "partition"),
+		unusedMetadata: desc("pool_metadata_free_bytes", "Free room for metadata in a partition's pool.", "partition"),
+		alarms:         desc("pool_alarms", "What somebody must see to in a partition's pool.", "partition"),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.volumes, m.attachments, m.nodes, m.paths, m.pool, m.unused} {
+	for _, d := range []*prometheus.Desc{
+		m.volumes, m.attachments, m.nodes, m.paths, m.pool, m.unused, m.promised, m.limit, m.metadata, m.unusedMetadata, m.alarms,
+	} {
 		ch <- d
 	}
 }
@@ -72,9 +82,16 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	emit(ch, m.paths, byPathState)
 
 	for name := range v.partitions {
-		size, free := m.c.presence.pool(name)
-		ch <- prometheus.MustNewConstMetric(m.pool, prometheus.GaugeValue, float64(size), name)
-		ch <- prometheus.MustNewConstMetric(m.unused, prometheus.GaugeValue, float64(free), name)
+		pool := m.c.presence.pool(name)
+		if pool == nil {
+			pool = &mallee.Pool{}
+		}
+		for desc, n := range map[*prometheus.Desc]uint64{
+			m.pool: pool.SizeBytes, m.unused: pool.FreeBytes, m.promised: pool.PromisedBytes, m.limit: pool.PromiseLimitBytes,
+			m.metadata: pool.MetadataSizeBytes, m.unusedMetadata: pool.MetadataFreeBytes, m.alarms: uint64(len(pool.Alarms)),
+		} {
+			ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(n), name)
+		}
 	}
 }
 

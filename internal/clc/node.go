@@ -21,7 +21,7 @@ func (c *Controller) Nodes(ctx context.Context) ([]mallee.Node, error) {
 	}
 	list := make([]mallee.Node, 0, len(v.nodes))
 	for name, r := range v.nodes {
-		n := mallee.Node{InstanceID: r.InstanceID, Name: name, Partition: r.Partition, Initiator: r.Initiator}
+		n := mallee.Node{InstanceID: r.InstanceID, Name: name, Partition: r.Partition, Initiator: r.Initiator, Tags: v.tags[string(r.InstanceID)]}
 		if n.Live, n.Seen = c.presence.node(name); n.Live {
 			n.Seen = time.Now().UTC()
 		}

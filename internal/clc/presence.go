@@ -28,8 +28,8 @@ type sign struct {
 
 type partitionSign struct {
 	sign
-	controller string // the name of the SC that has the stream
-	size, free uint64
+	controller string       // the name of the SC that has the stream
+	pool       *mallee.Pool // as last reported; nil until then. It is never changed.
 }
 
 func newPresence() *presence {
@@ -103,7 +103,7 @@ func (p *presence) reported(partition, controller string, pool *cloudv1.Pool) er
 		return refuse("report on partition", mallee.IncorrectState, partition, "storage controller %s does not serve it", controller)
 	}
 	if pool != nil {
-		s.size, s.free = pool.SizeBytes, pool.FreeBytes
+		s.pool = newPool(pool)
 	}
 	return nil
 }
@@ -117,15 +117,4 @@ func (p *presence) node(name string) (live bool, since time.Time) {
 		return s.open, s.seen
 	}
 	return false, time.Time{}
-}
-
-// pool returns the capacity of a partition's pool and the free room in it, in
-// bytes; 0 while no storage controller has told.
-func (p *presence) pool(partition string) (size, free uint64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if s, ok := p.partitions[partition]; ok {
-		return s.size, s.free
-	}
-	return 0, 0
 }

@@ -3,6 +3,7 @@
 package clc
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/mallee-io/mallee"
@@ -22,24 +23,40 @@ var (
 	properties  = store.NewTable[propertyRecord]("properties", 1)
 	keys        = store.NewTable[keyRecord]("keys", 1)
 	tokens      = store.NewTable[tokenRecord]("tokens", 1)
+	tagSets     = store.NewTable[tagRecord]("tags", 1)
 )
 
 type volumeRecord struct {
 	Partition string
-	SizeGiB   int
+	SizeGiB   int    // what the SAN has made it, once it has
+	Type      string `json:",omitzero"`
 	State     mallee.VolumeState
 	WWID      mallee.WWID `json:",omitzero"`
 	Created   time.Time
 	Message   string `json:",omitzero"`
 	// Generation is the one of the volume's last attachment.
 	Generation uint64 `json:",omitzero"`
+	// Growth is the latest one. See grow.go.
+	Growth growth `json:",omitzero"`
 	// Token is the client token of the call that made the volume.
 	Token string `json:",omitzero"`
 	// RequestID is of the call that last changed the wish.
 	RequestID mallee.RequestID `json:",omitzero"`
 }
 
-func (r volumeRecord) bytes() uint64 { return uint64(r.SizeGiB) * mallee.GiB }
+func (r volumeRecord) bytes() uint64 { return gibibytes(r.SizeGiB) }
+
+func gibibytes(n int) uint64 { return uint64(n) * mallee.GiB }
+
+// growth is a mallee.Modification. Its zero value is none.
+type growth struct {
+	State       mallee.ModificationState
+	OriginalGiB int
+	TargetGiB   int
+	Started     time.Time
+	Ended       time.Time `json:",omitzero"`
+	Message     string    `json:",omitzero"`
+}
 
 type attachmentRecord struct {
 	InstanceID mallee.InstanceID
@@ -55,9 +72,11 @@ type attachmentRecord struct {
 	Message    string `json:",omitzero"`
 	Wanted     bool
 	// Released is true once the node has confirmed that it has let go.
-	Released  bool             `json:",omitzero"`
-	Export    *mallee.Export   `json:",omitzero"`
-	RequestID mallee.RequestID `json:",omitzero"`
+	Released bool `json:",omitzero"`
+	// DeviceBytes is the size that the node's device has; 0 until it has told.
+	DeviceBytes uint64           `json:",omitzero"`
+	Export      *mallee.Export   `json:",omitzero"`
+	RequestID   mallee.RequestID `json:",omitzero"`
 }
 
 type nodeRecord struct {
@@ -83,13 +102,23 @@ type tokenRecord struct {
 	VolumeID  mallee.VolumeID
 	Partition string
 	SizeGiB   int
+	Type      string            `json:",omitzero"`
+	Tags      map[string]string `json:",omitzero"`
 }
 
-func (r volumeRecord) volume(id mallee.VolumeID) mallee.Volume {
-	return mallee.Volume{
-		ID: id, Partition: r.Partition, SizeGiB: r.SizeGiB, State: r.State,
-		WWID: r.WWID, Created: r.Created, Message: r.Message,
+// tagRecord holds the tags of a volume or an instance, whose id is its own. It
+// exists while there are any.
+type tagRecord map[string]string
+
+func (r volumeRecord) volume(id mallee.VolumeID, tags tagRecord) mallee.Volume {
+	v := mallee.Volume{
+		ID: id, Partition: r.Partition, SizeGiB: r.SizeGiB, Type: cmp.Or(r.Type, "standard"), State: r.State,
+		WWID: r.WWID, Created: r.Created, Message: r.Message, Tags: tags,
 	}
+	if r.Growth != (growth{}) {
+		v.Modification = new(mallee.Modification(r.Growth))
+	}
+	return v
 }
 
 func (a attachmentRecord) attachment(id mallee.VolumeID) mallee.Attachment {

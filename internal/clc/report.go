@@ -5,6 +5,8 @@ package clc
 import (
 	"context"
 	"errors"
+	"math"
+	"time"
 
 	"github.com/mallee-io/mallee"
 	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
@@ -46,9 +48,16 @@ func (c *Controller) volumeReported(ctx context.Context, partition string, repor
 				return err
 			}
 		}
-		after, gone = before.step(report, twin)
-		if gone {
+		now := time.Now().UTC()
+		if after, gone = before.step(report, twin, now); gone {
 			return deleteVolume(tx, id, before)
+		}
+		if after.Growth.State == mallee.ModificationOptimizing {
+			device, err := deviceBytes(tx, id)
+			if err != nil {
+				return err
+			}
+			after = after.settled(device, now)
 		}
 		if after == before {
 			return nil
@@ -61,9 +70,20 @@ func (c *Controller) volumeReported(ctx context.Context, partition string, repor
 	case gone:
 		c.log.InfoContext(ctx, "volume gone", "volume_id", id)
 	case after != before:
-		c.log.InfoContext(ctx, "volume changed", "volume_id", id, "state", after.State, "message", after.Message)
+		c.log.InfoContext(ctx, "volume changed", "volume_id", id, "state", after.State, "message", after.Message,
+			"size_gib", after.SizeGiB, "modification_state", after.Growth.State)
 	}
 	return dropStale(err)
+}
+
+// deviceBytes returns the size of the device that a volume is on a node, and the
+// largest number when it is on none: then there is nothing to wait for.
+func deviceBytes(tx *store.Tx, id string) (uint64, error) {
+	a, attached, err := attachments.Get(tx, id)
+	if err != nil || attached {
+		return a.DeviceBytes, err
+	}
+	return math.MaxUint64, nil
 }
 
 func deleteVolume(tx *store.Tx, id string, r volumeRecord) error {
@@ -71,6 +91,9 @@ func deleteVolume(tx *store.Tx, id string, r volumeRecord) error {
 		if err := tokens.Delete(tx, tokenID(r.Token)); err != nil {
 			return err
 		}
+	}
+	if err := tagSets.Delete(tx, id); err != nil {
+		return err
 	}
 	return volumes.Delete(tx, id)
 }
@@ -118,6 +141,7 @@ func (c *Controller) exportReported(ctx context.Context, partition string, repor
 		after, gone, refused = before.stepExport(report, r.WWID)
 		if gone {
 			r.State = mallee.VolumeAvailable
+			r = r.settled(math.MaxUint64, time.Now().UTC())
 			if err := volumes.Put(tx, id, r); err != nil {
 				return err
 			}
@@ -168,6 +192,11 @@ func (c *Controller) attachmentReported(ctx context.Context, node string, report
 		if after == before {
 			return nil
 		}
+		if after.DeviceBytes != before.DeviceBytes {
+			if err := settleVolume(tx, id, after.DeviceBytes); err != nil {
+				return err
+			}
+		}
 		return attachments.Put(tx, id, after)
 	})
 	if err != nil {
@@ -180,4 +209,17 @@ func (c *Controller) attachmentReported(ctx context.Context, node string, report
 			"state", after.State, "released", after.Released, "message", after.Message)
 	}
 	return nil
+}
+
+// settleVolume ends the growth of a volume that has reached its device.
+func settleVolume(tx *store.Tx, id string, device uint64) error {
+	before, found, err := volumes.Get(tx, id)
+	if err != nil || !found {
+		return err
+	}
+	after := before.settled(device, time.Now().UTC())
+	if after == before {
+		return nil
+	}
+	return volumes.Put(tx, id, after)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/mallee-io/mallee"
 	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
@@ -13,7 +14,7 @@ import (
 
 // step returns the volume as it is after a report of the SAN, and whether it is
 // gone. Twin is the id of another volume with the reported identity, or empty.
-func (r volumeRecord) step(report *cloudv1.VolumeReport, twin string) (next volumeRecord, gone bool) {
+func (r volumeRecord) step(report *cloudv1.VolumeReport, twin string, now time.Time) (next volumeRecord, gone bool) {
 	wwid := mallee.WWID(report.GetWwid())
 	present := report.GetKnown() && report.GetPresent()
 	switch r.State {
@@ -34,8 +35,11 @@ func (r volumeRecord) step(report *cloudv1.VolumeReport, twin string) (next volu
 		}
 	case mallee.VolumeAvailable, mallee.VolumeInUse:
 		r.Message = report.GetMessage()
-		if present && wwid != r.WWID {
+		switch {
+		case present && wwid != r.WWID:
 			r.Message = fmt.Sprintf("the SAN gives it the identity %s instead of %s", wwid, r.WWID)
+		case present:
+			r = r.grown(report.GetSizeBytes(), report.GetFailed(), report.GetMessage(), now)
 		}
 	case mallee.VolumeDeleting:
 		r.Message = report.GetMessage()
@@ -77,6 +81,7 @@ func (a attachmentRecord) stepNode(report *cloudv1.AttachmentReport) attachmentR
 	case a.Released:
 		return a
 	case a.Wanted && report.GetState() == cloudv1.AttachmentReport_STATE_ATTACHED && a.Export != nil:
+		a.DeviceBytes = report.GetSizeBytes()
 		a.State, a.HostDevice = mallee.Attached, report.GetDevice()
 	case !a.Wanted && report.GetState() == cloudv1.AttachmentReport_STATE_DETACHED:
 		a.Released, a.HostDevice = true, ""

@@ -19,6 +19,7 @@ type view struct {
 	nodes       map[string]nodeRecord
 	partitions  map[string]partitionRecord
 	properties  map[string]propertyRecord
+	tags        map[string]tagRecord
 
 	// byInstance has the ids of the volumes attached to an instance, in any state
 	// and in order.
@@ -44,6 +45,9 @@ func readView(ctx context.Context, s *store.Store) (*view, error) {
 		return nil, err
 	}
 	if v.properties, err = properties.All(snap); err != nil {
+		return nil, err
+	}
+	if v.tags, err = tagSets.All(snap); err != nil {
 		return nil, err
 	}
 	v.byInstance = map[mallee.InstanceID][]string{}

@@ -27,6 +27,7 @@ func (c *Controller) CreateVolume(ctx context.Context, spec mallee.VolumeSpec) (
 	}
 	var id mallee.VolumeID
 	var r volumeRecord
+	var tags tagRecord
 	err := c.store.Update(ctx, func(tx *store.Tx) error {
 		if spec.ClientToken != "" {
 			token, used, err := tokens.Get(tx, tokenID(spec.ClientToken))
@@ -34,11 +35,14 @@ func (c *Controller) CreateVolume(ctx context.Context, spec mallee.VolumeSpec) (
 				return err
 			}
 			if used {
-				if token.Partition != spec.Partition || token.SizeGiB != spec.SizeGiB {
-					return refuse(op, mallee.Mismatch, spec.Partition, "client token %q was used for %s, with %d GiB in %s",
+				if !token.isFor(spec) {
+					return refuse(op, mallee.Mismatch, spec.Partition, "client token %q was used for %s, with %d GiB in %s and perhaps another type or other tags",
 						spec.ClientToken, token.VolumeID, token.SizeGiB, token.Partition)
 				}
 				id = token.VolumeID
+				if tags, _, err = tagSets.Get(tx, string(id)); err != nil {
+					return err
+				}
 				r, _, err = volumes.Get(tx, string(id))
 				return err
 			}
@@ -49,17 +53,21 @@ func (c *Controller) CreateVolume(ctx context.Context, spec mallee.VolumeSpec) (
 			}
 			return err
 		}
-		// Pools are thin, so that what is free does not bound what can be promised.
 		r = volumeRecord{
-			Partition: spec.Partition, SizeGiB: spec.SizeGiB, State: mallee.VolumeCreating,
+			Partition: spec.Partition, SizeGiB: spec.SizeGiB, Type: spec.Type, State: mallee.VolumeCreating,
 			Created: time.Now().UTC(), Token: spec.ClientToken, RequestID: telemetry.RequestID(ctx),
 		}
-		if pool, _ := c.presence.pool(spec.Partition); pool > 0 && r.bytes() > pool {
-			return refuse(op, mallee.Exhausted, spec.Partition, "%d GiB is more than its whole pool of %d GiB", spec.SizeGiB, pool/mallee.GiB)
+		if err := c.checkRoom(op, spec.Partition, spec.Partition, spec.SizeGiB); err != nil {
+			return err
 		}
 		id = mallee.NewVolumeID()
+		if tags = spec.Tags; len(tags) > 0 {
+			if err := tagSets.Put(tx, string(id), tags); err != nil {
+				return err
+			}
+		}
 		if spec.ClientToken != "" {
-			token := tokenRecord{VolumeID: id, Partition: spec.Partition, SizeGiB: spec.SizeGiB}
+			token := tokenRecord{VolumeID: id, Partition: spec.Partition, SizeGiB: spec.SizeGiB, Type: spec.Type, Tags: spec.Tags}
 			if err := tokens.Put(tx, tokenID(spec.ClientToken), token); err != nil {
 				return err
 			}
@@ -70,7 +78,7 @@ func (c *Controller) CreateVolume(ctx context.Context, spec mallee.VolumeSpec) (
 		return mallee.Volume{}, err
 	}
 	c.log.InfoContext(ctx, "volume wanted", "volume_id", id, "partition", spec.Partition, "size_gib", spec.SizeGiB)
-	return r.volume(id), nil
+	return r.volume(id, tags), nil
 }
 
 // Volumes returns all volumes in the order of their ids, each with its attachment.
@@ -81,7 +89,7 @@ func (c *Controller) Volumes(ctx context.Context) ([]mallee.Volume, error) {
 	}
 	list := make([]mallee.Volume, 0, len(v.volumes))
 	for _, id := range slices.Sorted(maps.Keys(v.volumes)) {
-		volume := v.volumes[id].volume(mallee.VolumeID(id))
+		volume := v.volumes[id].volume(mallee.VolumeID(id), v.tags[id])
 		if a, ok := v.attachments[id]; ok {
 			attachment := a.attachment(volume.ID)
 			volume.Attachment = &attachment
@@ -129,6 +137,21 @@ func getVolume(tx *store.Tx, op string, id mallee.VolumeID) (volumeRecord, error
 		err = refuse(op, mallee.NotFound, string(id), "there is no such volume")
 	}
 	return r, err
+}
+
+// checkRoom refuses a size that the whole pool of a partition does not have.
+// Pools are thin, so that what is free does not bound what can be promised.
+func (c *Controller) checkRoom(op, partition, id string, sizeGiB int) error {
+	pool := c.presence.pool(partition)
+	if pool != nil && gibibytes(sizeGiB) > pool.SizeBytes {
+		return refuse(op, mallee.Exhausted, id, "%d GiB is more than the whole pool of partition %s, which has %d GiB", sizeGiB, partition, pool.SizeBytes/mallee.GiB)
+	}
+	return nil
+}
+
+// isFor reports whether a call with the same token asks for the same.
+func (t tokenRecord) isFor(spec mallee.VolumeSpec) bool {
+	return t.Partition == spec.Partition && t.SizeGiB == spec.SizeGiB && t.Type == spec.Type && maps.Equal(t.Tags, spec.Tags)
 }
 
 // tokenID makes an id for the store of a client token, which may hold anything.

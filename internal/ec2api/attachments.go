@@ -41,7 +41,7 @@ type attachmentOut struct {
 }
 
 func (a api) attachVolume(ctx context.Context, in attachVolumeIn) (*attachmentOut, error) {
-	at, err := a.cloud.AttachVolume(ctx, mallee.VolumeID(in.VolumeID), mallee.InstanceID(in.InstanceID), in.Device)
+	at, err := a.volumes.AttachVolume(ctx, mallee.VolumeID(in.VolumeID), mallee.InstanceID(in.InstanceID), in.Device)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (in detachVolumeIn) check() error {
 }
 
 func (a api) detachVolume(ctx context.Context, in detachVolumeIn) (*attachmentOut, error) {
-	at, err := a.cloud.DetachVolume(ctx, mallee.VolumeID(in.VolumeID), mallee.InstanceID(in.InstanceID), in.Device)
+	at, err := a.volumes.DetachVolume(ctx, mallee.VolumeID(in.VolumeID), mallee.InstanceID(in.InstanceID), in.Device)
 	if err != nil {
 		return nil, err
 	}

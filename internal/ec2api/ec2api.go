@@ -17,6 +17,7 @@ import (
 	"encoding/xml"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"regexp"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,25 +27,45 @@ import (
 	"github.com/mallee-io/mallee/internal/query"
 )
 
-// Cloud is what the API needs of the cloud controller. Its errors are
-// *mallee.Error; any other is shown to callers as an internal one.
-type Cloud interface {
+// Volumes is what the API needs of the cloud controller for volumes. As with
+// Nodes and Tags, errors are *mallee.Error; any other is shown to callers as an
+// internal one.
+type Volumes interface {
 	CreateVolume(ctx context.Context, spec mallee.VolumeSpec) (mallee.Volume, error)
 	// Volumes returns all volumes, sorted by id, each with its attachment.
 	Volumes(ctx context.Context) ([]mallee.Volume, error)
+	// GrowVolume wishes for a larger volume and returns it with the modification.
+	GrowVolume(ctx context.Context, id mallee.VolumeID, sizeGiB int) (mallee.Volume, error)
 	DeleteVolume(ctx context.Context, id mallee.VolumeID) error
 	AttachVolume(ctx context.Context, volume mallee.VolumeID, instance mallee.InstanceID, device string) (mallee.Attachment, error)
 	// DetachVolume detaches the volume from where it is. A non-empty instance
 	// or device must be the attachment's.
 	DetachVolume(ctx context.Context, volume mallee.VolumeID, instance mallee.InstanceID, device string) (mallee.Attachment, error)
-	Nodes(ctx context.Context) ([]mallee.Node, error)
 	// Paths returns the paths of all attachments.
 	Paths(ctx context.Context) ([]mallee.Path, error)
 }
 
+// Places is what the API needs of the cloud controller for where volumes are.
+type Places interface {
+	// Partitions returns all partitions, sorted by name.
+	Partitions(ctx context.Context) ([]mallee.Partition, error)
+	Nodes(ctx context.Context) ([]mallee.Node, error)
+}
+
+// Tags is what the API needs of the cloud controller for the tags of volumes and
+// instances. What a call names is changed all or not at all.
+type Tags interface {
+	// SetTags gives the things with these ids the tags.
+	SetTags(ctx context.Context, ids []string, tags map[string]string) error
+	// ClearTags takes away the tags that drop accepts.
+	ClearTags(ctx context.Context, ids []string, drop func(key, value string) bool) error
+}
+
 // Options is what the API is made of. All fields are required.
 type Options struct {
-	Cloud    Cloud
+	Volumes  Volumes
+	Places   Places
+	Tags     Tags
 	Verifier *auth.Verifier
 	Log      *slog.Logger
 	Registry *prometheus.Registry
@@ -52,10 +73,14 @@ type Options struct {
 
 // NewHandler returns the API, to be mounted at "/" and "/services/compute".
 func NewHandler(o Options) http.Handler {
-	a := api{o.Cloud}
+	a := api{o.Volumes, o.Places, o.Tags}
+	var actions []query.Action
+	for _, each := range a.actions() {
+		actions = append(actions, each.Action)
+	}
 	return query.NewHandler(query.Options{
 		API:          "ec2",
-		Actions:      a.actions(),
+		Actions:      actions,
 		CheckVersion: checkVersion,
 		Root:         root,
 		Fault:        fault,
@@ -65,19 +90,41 @@ func NewHandler(o Options) http.Handler {
 	})
 }
 
-type api struct{ cloud Cloud }
+type api struct {
+	volumes Volumes
+	places  Places
+	tags    Tags
+}
 
 // actions is the whole API.
-func (a api) actions() []query.Action {
-	return []query.Action{
+func (a api) actions() []action {
+	return []action{
 		handle("CreateVolume", a.createVolume),
 		handleRead("DescribeVolumes", a.describeVolumes),
+		handleRead("DescribeVolumeStatus", a.describeVolumeStatus),
+		handleRead("DescribeVolumeAttribute", a.describeVolumeAttribute),
+		handle("ModifyVolume", a.modifyVolume),
+		handleRead("DescribeVolumesModifications", a.describeVolumesModifications),
 		handle("DeleteVolume", a.deleteVolume),
 		handle("AttachVolume", a.attachVolume),
 		handle("DetachVolume", a.detachVolume),
 		handleRead("DescribeInstances", a.describeInstances),
+		handleRead("DescribeInstanceStatus", a.describeInstanceStatus),
+		handleRead("DescribeAvailabilityZones", a.describeZones),
+		handleRead("DescribeRegions", a.describeRegions),
+		handleRead("DescribeAccountAttributes", a.describeAccountAttributes),
+		handle("CreateTags", a.createTags),
+		handle("DeleteTags", a.deleteTags),
+		handleRead("DescribeTags", a.describeTags),
 		handleRead("DescribePaths", a.describePaths), // ours
 	}
+}
+
+// action is one row of the table, with the struct that its parameters go into:
+// the reference manual is made from it.
+type action struct {
+	query.Action
+	in reflect.Type
 }
 
 // input is what an action takes. check refuses values that are wrong whatever
@@ -95,13 +142,13 @@ type common struct {
 func (c common) dryRun() bool { return c.DryRun }
 
 // handle makes the entry of an action that changes something.
-func handle[In input, Out any](name string, do func(context.Context, In) (*Out, error)) query.Action {
-	return query.Handle(name, checked(do))
+func handle[In input, Out any](name string, do func(context.Context, In) (*Out, error)) action {
+	return action{query.Handle(name, checked(do)), reflect.TypeFor[In]()}
 }
 
 // handleRead is handle for an action that changes nothing.
-func handleRead[In input, Out any](name string, do func(context.Context, In) (*Out, error)) query.Action {
-	return query.HandleRead(name, checked(do))
+func handleRead[In input, Out any](name string, do func(context.Context, In) (*Out, error)) action {
+	return action{query.HandleRead(name, checked(do)), reflect.TypeFor[In]()}
 }
 
 func checked[In input, Out any](do func(context.Context, In) (*Out, error)) func(context.Context, In) (*Out, error) {

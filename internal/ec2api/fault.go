@@ -31,6 +31,10 @@ func code(k mallee.Kind) string {
 		return "InvalidAttachment.NotFound"
 	case mallee.IncorrectState:
 		return "IncorrectState"
+	case mallee.Modifying:
+		return "IncorrectModificationState"
+	case mallee.TooMany:
+		return "TagLimitExceeded"
 	case mallee.ZoneMismatch:
 		return "InvalidVolume.ZoneMismatch"
 	case mallee.Exhausted:
@@ -54,15 +58,21 @@ func message(e *mallee.Error) string {
 	return e.Error() + ". " + e.Hint
 }
 
-// notFound returns the fault for what id names: a volume, an instance, else a zone.
-func notFound(id string) *query.Fault {
-	switch {
-	case strings.HasPrefix(id, "vol-"):
-		return query.Faultf("InvalidVolume.NotFound", "The volume '%s' does not exist.", id)
-	case strings.HasPrefix(id, "i-"):
-		return query.Faultf("InvalidInstanceID.NotFound", "The instance ID '%s' does not exist", id)
+// notFound returns the fault for what ids, of one kind, name: volumes,
+// instances, else zones.
+func notFound(ids ...string) *query.Fault {
+	all := strings.Join(ids, ", ")
+	switch several := len(ids) > 1; {
+	case strings.HasPrefix(all, "vol-") && several:
+		return query.Faultf("InvalidVolume.NotFound", "The volumes '%s' do not exist.", all)
+	case strings.HasPrefix(all, "vol-"):
+		return query.Faultf("InvalidVolume.NotFound", "The volume '%s' does not exist.", all)
+	case strings.HasPrefix(all, "i-") && several:
+		return query.Faultf("InvalidInstanceID.NotFound", "The instance IDs '%s' do not exist", all)
+	case strings.HasPrefix(all, "i-"):
+		return query.Faultf("InvalidInstanceID.NotFound", "The instance ID '%s' does not exist", all)
 	}
-	return query.Faultf("InvalidZone.NotFound", "The zone '%s' does not exist.", id)
+	return query.Faultf("InvalidZone.NotFound", "The zone '%s' does not exist.", all)
 }
 
 // malformed returns the fault for an id that begins as it should and goes wrong later.

@@ -3,13 +3,19 @@
 package ec2api
 
 import (
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/mallee-io/mallee/internal/query"
 )
 
 // verbose in place of an id stands for all. See checkIDs.
 const verbose = "verbose"
+
+// maxFilterValues is how many values all filters of a call may have ("Filtering
+// your resources").
+const maxFilterValues = 200
 
 // filter is one of a call's filters. An object passes when one of its values
 // matches one of the filter's.
@@ -18,27 +24,66 @@ type filter struct {
 	Values []string `query:"Value"`
 }
 
-// filters tells for each name of a filter which values an object has for it.
-type filters[T any] map[string]func(T) []string
+// filters are the filters that an action knows.
+type filters[T any] struct {
+	// fields tells for each name which values an object has for it.
+	fields map[string]func(T) []string
+	// tags makes tag:KEY and tag-key known; nil for objects without tags.
+	tags func(T) map[string]string
+}
 
-func checkFilters[T any](asked []filter, known filters[T]) error {
-	for _, f := range asked {
-		if known[f.Name] == nil {
-			return query.Faultf("InvalidParameterValue", "The filter '%s' is invalid", f.Name)
+const tagFilter = "tag:"
+
+// values returns what tells the values of an object, nil for an unknown filter.
+func (f filters[T]) values(name string) func(T) []string {
+	switch key, isTag := strings.CutPrefix(name, tagFilter); {
+	case f.tags == nil:
+	case isTag:
+		return func(object T) []string {
+			if value, ok := f.tags(object)[key]; ok {
+				return []string{value}
+			}
+			return nil
 		}
-		if len(f.Values) == 0 {
-			return query.Faultf("InvalidParameterValue", "The filter '%s' has no values", f.Name)
+	case name == "tag-key":
+		return func(object T) []string { return slices.Collect(maps.Keys(f.tags(object))) }
+	}
+	return f.fields[name]
+}
+
+// names returns the names of all filters, sorted.
+func (f filters[T]) names() []string {
+	names := slices.Collect(maps.Keys(f.fields))
+	if f.tags != nil {
+		names = append(names, tagFilter+"KEY", "tag-key")
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (f filters[T]) check(asked []filter) error {
+	count := 0
+	for _, a := range asked {
+		if f.values(a.Name) == nil {
+			return query.Faultf("InvalidParameterValue", "The filter '%s' is invalid", a.Name)
 		}
+		if len(a.Values) == 0 {
+			return query.Faultf("InvalidParameterValue", "The filter '%s' has no values", a.Name)
+		}
+		count += len(a.Values)
+	}
+	if count > maxFilterValues {
+		return query.Faultf("FilterLimitExceeded", "The maximum number of filter values specified on a single call is %d", maxFilterValues)
 	}
 	return nil
 }
 
-// applyFilters returns the objects that pass all of asked, which checkFilters has accepted.
-func applyFilters[T any](list []T, asked []filter, known filters[T]) []T {
+// apply returns the objects that pass all of asked, which check has accepted.
+func (f filters[T]) apply(list []T, asked []filter) []T {
 	return keep(list, func(object T) bool {
-		for _, f := range asked {
-			if !slices.ContainsFunc(known[f.Name](object), func(value string) bool {
-				return slices.ContainsFunc(f.Values, func(pattern string) bool { return matches(pattern, value) })
+		for _, a := range asked {
+			if !slices.ContainsFunc(f.values(a.Name)(object), func(value string) bool {
+				return slices.ContainsFunc(a.Values, func(pattern string) bool { return matches(pattern, value) })
 			}) {
 				return false
 			}
@@ -52,12 +97,21 @@ func choose[T any](list []T, ids []string, id func(T) string) ([]T, error) {
 	if len(ids) == 0 || slices.Contains(ids, verbose) {
 		return list, nil
 	}
-	for _, want := range ids {
-		if !slices.ContainsFunc(list, func(object T) bool { return id(object) == want }) {
-			return nil, notFound(want)
-		}
+	have, asked := map[string]bool{}, map[string]bool{}
+	for _, object := range list {
+		have[id(object)] = true
 	}
-	return keep(list, func(object T) bool { return slices.Contains(ids, id(object)) }), nil
+	var missing []string
+	for _, want := range ids {
+		if !have[want] && !asked[want] {
+			missing = append(missing, want)
+		}
+		asked[want] = true
+	}
+	if missing != nil {
+		return nil, notFound(missing...)
+	}
+	return keep(list, func(object T) bool { return asked[id(object)] }), nil
 }
 
 func keep[T any](list []T, ok func(T) bool) []T {
@@ -71,18 +125,22 @@ func keep[T any](list []T, ok func(T) bool) []T {
 }
 
 // matches reports whether s matches the pattern of a filter, in which '*' stands
-// for any characters and '?' for one ("Filtering your resources"). It goes back
-// to the latest '*' only, so that no pattern takes more than len(pattern)*len(s)
-// steps.
+// for any characters, '?' for one, and a backslash takes that meaning from what
+// follows it ("Filtering your resources"). It goes back to the latest '*' only,
+// so that no pattern takes more than len(pattern)*len(s) steps.
 func matches(pattern, s string) bool {
 	p, i, star, mark := 0, 0, -1, 0
 	for i < len(s) {
+		literal := p
+		if p+1 < len(pattern) && pattern[p] == '\\' {
+			literal++
+		}
 		switch {
 		case p < len(pattern) && pattern[p] == '*':
 			star, mark = p, i
 			p++
-		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == s[i]):
-			p++
+		case p < len(pattern) && pattern[p] == '?', literal < len(pattern) && pattern[literal] == s[i]:
+			p = literal + 1
 			i++
 		case star >= 0:
 			mark++

@@ -31,19 +31,19 @@ func isASCII(s string) bool {
 }
 
 func FuzzPageToken(f *testing.F) {
-	f.Add("YWZ0ZXI6dm9sLTFhMmIzYzRk")
+	f.Add("dm9sdW1lOnZvbC0xYTJiM2M0ZA")
 	f.Add("Zm9v")
 	f.Add("")
 	f.Fuzz(func(t *testing.T, token string) {
-		after, ok := page{NextToken: token}.after()
+		after, ok := volumePages.after(token)
 		if !ok || after == "" {
 			return
 		}
 		one := 1
 		id := func(s string) string { return s }
-		if _, next := cut(page{MaxResults: &one}, []string{after, after + "x"}, id); next == "" {
+		if _, next := cut(volumePages, page{MaxResults: &one}, []string{after, after + "x"}, id); next == "" {
 			t.Fatalf("no token after %q", after)
-		} else if again, ok := (page{NextToken: next}).after(); !ok || again != after {
+		} else if again, ok := volumePages.after(next); !ok || again != after {
 			t.Fatalf("%q became %q", after, again)
 		}
 	})

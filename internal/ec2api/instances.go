@@ -6,6 +6,8 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/mallee-io/mallee"
 	"github.com/mallee-io/mallee/internal/query"
@@ -22,11 +24,16 @@ func (in describeInstancesIn) check() error {
 	if err := checkIDs(in.InstanceIDs, checkInstanceID); err != nil {
 		return err
 	}
-	if err := checkFilters(in.Filters, nodeFilters()); err != nil {
+	if err := instanceFilters().check(in.Filters); err != nil {
 		return err
 	}
-	return in.page.check("InstanceId", len(in.InstanceIDs))
+	if err := in.checkUnnamed("InstanceId", in.InstanceIDs); err != nil {
+		return err
+	}
+	return instancePages.check(in.page)
 }
+
+func (describeInstancesIn) filterNames() []string { return instanceFilters().names() }
 
 type describeInstancesOut struct {
 	query.Reply
@@ -68,50 +75,75 @@ type diskItem struct {
 	DeleteOnTermination bool                   `xml:"ebs>deleteOnTermination"`
 }
 
-type tagItem struct {
-	Key   string `xml:"key"`
-	Value string `xml:"value"`
-}
-
 func (a api) describeInstances(ctx context.Context, in describeInstancesIn) (*describeInstancesOut, error) {
-	nodes, err := a.cloud.Nodes(ctx)
+	list, err := a.instances(ctx, in.InstanceIDs)
 	if err != nil {
 		return nil, err
 	}
-	volumes, err := a.cloud.Volumes(ctx)
-	if err != nil {
-		return nil, err
-	}
-	nodes = slices.SortedFunc(slices.Values(nodes), func(a, b mallee.Node) int { return cmp.Compare(a.InstanceID, b.InstanceID) })
-	id := func(n mallee.Node) string { return string(n.InstanceID) }
-	if nodes, err = choose(nodes, in.InstanceIDs, id); err != nil {
-		return nil, err
-	}
-	nodes = applyFilters(nodes, in.Filters, nodeFilters())
 	out := &describeInstancesOut{}
-	nodes, out.NextToken = cut(in.page, nodes, id)
-	disks := disksByInstance(volumes)
-	for _, n := range nodes {
+	list, out.NextToken = cut(instancePages, in.page, instanceFilters().apply(list, in.Filters), instanceID)
+	for _, i := range list {
 		out.Reservations.Items = append(out.Reservations.Items, reservationItem{
-			ReservationID: "r-" + id(n)[len("i-"):],
-			Instances:     query.Set[instanceItem]{Items: []instanceItem{newInstanceItem(n, disks[n.InstanceID])}},
+			ReservationID: reservationID(i),
+			Instances:     query.Set[instanceItem]{Items: []instanceItem{newInstanceItem(i)}},
 		})
 	}
 	return out, nil
 }
 
-func newInstanceItem(n mallee.Node, disks []diskItem) instanceItem {
-	seen := ""
-	if !n.Seen.IsZero() {
-		seen = timestamp(n.Seen)
+// instance is a node with the volumes that are attached to it.
+type instance struct {
+	mallee.Node
+	disks []mallee.Attachment
+}
+
+func instanceID(i instance) string    { return string(i.InstanceID) }
+func reservationID(i instance) string { return "r-" + strings.TrimPrefix(instanceID(i), "i-") }
+
+// nodes returns all nodes, sorted by instance id.
+func (a api) nodes(ctx context.Context) ([]mallee.Node, error) {
+	nodes, err := a.places.Nodes(ctx)
+	return slices.SortedFunc(slices.Values(nodes), func(a, b mallee.Node) int { return cmp.Compare(a.InstanceID, b.InstanceID) }), err
+}
+
+// instances returns the instances whose ids are asked for, sorted by id; all
+// when none are.
+func (a api) instances(ctx context.Context, ids []string) ([]instance, error) {
+	nodes, err := a.nodes(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return instanceItem{
-		InstanceID: n.InstanceID, State: stateOf(n), PrivateDNSName: n.Name, Zone: n.Partition,
-		Disks: query.Set[diskItem]{Items: disks},
-		// What clients show as an instance's name is its tag "Name".
-		Tags:      query.Set[tagItem]{Items: []tagItem{{"Name", n.Name}}},
-		Initiator: n.Initiator, LastSeen: seen,
+	volumes, err := a.volumes.Volumes(ctx)
+	if err != nil {
+		return nil, err
 	}
+	disks := map[mallee.InstanceID][]mallee.Attachment{}
+	for _, v := range volumes {
+		if at := v.Attachment; at != nil {
+			disks[at.InstanceID] = append(disks[at.InstanceID], *at)
+		}
+	}
+	var all []instance
+	for _, n := range nodes {
+		all = append(all, instance{n, disks[n.InstanceID]})
+	}
+	return choose(all, ids, instanceID)
+}
+
+func newInstanceItem(i instance) instanceItem {
+	item := instanceItem{
+		InstanceID: i.InstanceID, State: stateOf(i.Node), PrivateDNSName: i.Name, Zone: i.Partition,
+		Tags: newTagSet(nodeTags(i.Node)), Initiator: i.Initiator,
+	}
+	if !i.Seen.IsZero() {
+		item.LastSeen = timestamp(i.Seen)
+	}
+	for _, at := range i.disks {
+		item.Disks.Items = append(item.Disks.Items, diskItem{
+			DeviceName: at.Device, VolumeID: at.VolumeID, Status: at.State, AttachTime: timestamp(at.Since),
+		})
+	}
+	return item
 }
 
 // stateOf returns the state with EC2's code for it (API type InstanceState).
@@ -122,25 +154,35 @@ func stateOf(n mallee.Node) instanceState {
 	return instanceState{80, "stopped"}
 }
 
-func disksByInstance(volumes []mallee.Volume) map[mallee.InstanceID][]diskItem {
-	disks := map[mallee.InstanceID][]diskItem{}
-	for _, v := range volumes {
-		if at := v.Attachment; at != nil {
-			disks[at.InstanceID] = append(disks[at.InstanceID], diskItem{
-				DeviceName: at.Device, VolumeID: v.ID, Status: at.State, AttachTime: timestamp(at.Since),
-			})
+func instanceFilters() filters[instance] {
+	one := func(get func(instance) string) func(instance) []string {
+		return func(i instance) []string { return []string{get(i)} }
+	}
+	disk := func(get func(mallee.Attachment) string) func(instance) []string {
+		return func(i instance) []string {
+			var values []string
+			for _, at := range i.disks {
+				values = append(values, get(at))
+			}
+			return values
 		}
 	}
-	return disks
-}
-
-func nodeFilters() filters[mallee.Node] {
-	name := func(n mallee.Node) []string { return []string{n.Name} }
-	return filters[mallee.Node]{
-		"instance-id":         func(n mallee.Node) []string { return []string{string(n.InstanceID)} },
-		"instance-state-name": func(n mallee.Node) []string { return []string{stateOf(n).Name} },
-		"availability-zone":   func(n mallee.Node) []string { return []string{n.Partition} },
-		"private-dns-name":    name,
-		"tag:Name":            name,
+	zone := one(func(i instance) string { return i.Partition })
+	return filters[instance]{
+		tags: func(i instance) map[string]string { return nodeTags(i.Node) },
+		fields: map[string]func(instance) []string{
+			"availability-zone":                          zone,
+			"availability-zone-id":                       zone,
+			"block-device-mapping.attach-time":           disk(func(at mallee.Attachment) string { return timestamp(at.Since) }),
+			"block-device-mapping.delete-on-termination": disk(func(mallee.Attachment) string { return "false" }),
+			"block-device-mapping.device-name":           disk(func(at mallee.Attachment) string { return at.Device }),
+			"block-device-mapping.status":                disk(func(at mallee.Attachment) string { return string(at.State) }),
+			"block-device-mapping.volume-id":             disk(func(at mallee.Attachment) string { return string(at.VolumeID) }),
+			"instance-id":                                one(instanceID),
+			"instance-state-code":                        one(func(i instance) string { return strconv.Itoa(stateOf(i.Node).Code) }),
+			"instance-state-name":                        one(func(i instance) string { return stateOf(i.Node).Name }),
+			"private-dns-name":                           one(func(i instance) string { return i.Name }),
+			"reservation-id":                             one(reservationID),
+		},
 	}
 }

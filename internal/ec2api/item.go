@@ -18,6 +18,7 @@ type volumeItem struct {
 	Status             mallee.VolumeState        `xml:"status"`
 	CreateTime         string                    `xml:"createTime"`
 	Attachments        query.Set[attachmentItem] `xml:"attachmentSet"`
+	Tags               query.Set[tagItem]        `xml:"tagSet"`
 	VolumeType         string                    `xml:"volumeType"`
 	Encrypted          bool                      `xml:"encrypted"`
 	MultiAttachEnabled bool                      `xml:"multiAttachEnabled"`
@@ -29,7 +30,7 @@ type volumeItem struct {
 func newVolumeItem(v mallee.Volume) volumeItem {
 	item := volumeItem{
 		VolumeID: v.ID, Size: v.SizeGiB, AvailabilityZone: v.Partition, Status: v.State, CreateTime: timestamp(v.Created),
-		VolumeType: volumeType, WWID: v.WWID, StatusMessage: v.Message,
+		Tags: newTagSet(v.Tags), VolumeType: v.Type, WWID: v.WWID, StatusMessage: v.Message,
 	}
 	if v.Attachment != nil {
 		item.Attachments.Items = []attachmentItem{newAttachmentItem(*v.Attachment)}

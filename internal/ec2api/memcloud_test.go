@@ -3,6 +3,7 @@
 package ec2api_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -30,11 +31,12 @@ type memCloud struct {
 	mu      sync.Mutex
 	volumes map[mallee.VolumeID]mallee.Volume
 	tokens  map[string]mallee.VolumeID
+	tags    map[mallee.InstanceID]map[string]string
 	broken  error // what every call returns, unless nil
 }
 
 func newMemCloud() *memCloud {
-	return &memCloud{volumes: map[mallee.VolumeID]mallee.Volume{}, tokens: map[string]mallee.VolumeID{}}
+	return &memCloud{volumes: map[mallee.VolumeID]mallee.Volume{}, tokens: map[string]mallee.VolumeID{}, tags: map[mallee.InstanceID]map[string]string{}}
 }
 
 func failed(op string, kind mallee.Kind, id string, format string, args ...any) error {
@@ -48,7 +50,7 @@ func (c *memCloud) CreateVolume(_ context.Context, spec mallee.VolumeSpec) (mall
 		return mallee.Volume{}, c.broken
 	}
 	if v, ok := c.volumes[c.tokens[spec.ClientToken]]; ok {
-		if v.SizeGiB != spec.SizeGiB {
+		if v.SizeGiB != spec.SizeGiB || !maps.Equal(v.Tags, spec.Tags) {
 			return mallee.Volume{}, failed("create volume", mallee.Mismatch, spec.ClientToken, "the token was used for a volume of %d GiB", v.SizeGiB)
 		}
 		return v, nil
@@ -60,7 +62,7 @@ func (c *memCloud) CreateVolume(_ context.Context, spec mallee.VolumeSpec) (mall
 		return mallee.Volume{}, failed("create volume", mallee.Exhausted, spec.Partition, "the pool has 100 GiB left, not %d", spec.SizeGiB)
 	}
 	v := mallee.Volume{
-		ID: mallee.VolumeID(fmt.Sprintf("vol-%08x", len(c.volumes)+1)), Partition: spec.Partition, SizeGiB: spec.SizeGiB,
+		ID: mallee.VolumeID(fmt.Sprintf("vol-%08x", len(c.volumes)+1)), Partition: spec.Partition, SizeGiB: spec.SizeGiB, Type: cmp.Or(spec.Type, "standard"), Tags: spec.Tags,
 		State: mallee.VolumeAvailable, WWID: "3600140512345678123456781234567812", Created: created, Message: "a <remark> & more",
 	}
 	c.volumes[v.ID] = v
@@ -90,6 +92,71 @@ func (c *memCloud) DeleteVolume(_ context.Context, id mallee.VolumeID) error {
 	}
 	delete(c.volumes, id)
 	return nil
+}
+
+func (c *memCloud) GrowVolume(_ context.Context, id mallee.VolumeID, sizeGiB int) (mallee.Volume, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v, ok := c.volumes[id]
+	switch {
+	case !ok:
+		return mallee.Volume{}, failed("grow", mallee.NotFound, string(id), "no such volume")
+	case v.Modification != nil && v.Modification.State == mallee.ModificationOptimizing:
+		return mallee.Volume{}, failed("grow", mallee.Modifying, string(id), "it is growing")
+	case sizeGiB <= v.SizeGiB:
+		return mallee.Volume{}, failed("grow", mallee.Invalid, string(id), "new size cannot be smaller than existing size")
+	}
+	v.Modification = &mallee.Modification{State: mallee.ModificationCompleted, OriginalGiB: v.SizeGiB, TargetGiB: sizeGiB, Started: created, Ended: created}
+	if v.Attachment != nil {
+		v.Modification.State, v.Modification.Ended = mallee.ModificationOptimizing, time.Time{}
+	}
+	v.SizeGiB = sizeGiB
+	c.volumes[id] = v
+	return v, nil
+}
+
+func (c *memCloud) SetTags(_ context.Context, ids []string, tags map[string]string) error {
+	return c.changeTags(ids, func(have map[string]string) { maps.Copy(have, tags) })
+}
+
+func (c *memCloud) ClearTags(_ context.Context, ids []string, drop func(key, value string) bool) error {
+	return c.changeTags(ids, func(have map[string]string) { maps.DeleteFunc(have, drop) })
+}
+
+// changeTags changes all or, when one is unknown or gets too many, none.
+func (c *memCloud) changeTags(ids []string, change func(map[string]string)) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	changed := map[string]map[string]string{}
+	for _, id := range ids {
+		v, isVolume := c.volumes[mallee.VolumeID(id)]
+		if isNode := id == string(node1) || id == string(node2); !isVolume && !isNode {
+			return failed("tag", mallee.NotFound, id, "there is no such thing")
+		}
+		tags := map[string]string{}
+		maps.Copy(tags, v.Tags)
+		maps.Copy(tags, c.tags[mallee.InstanceID(id)])
+		if change(tags); len(tags) > mallee.MaxTags {
+			return failed("tag", mallee.TooMany, id, "it would have %d tags", len(tags))
+		}
+		changed[id] = tags
+	}
+	for id, tags := range changed {
+		if v, ok := c.volumes[mallee.VolumeID(id)]; ok {
+			v.Tags = tags
+			c.volumes[v.ID] = v
+		} else {
+			c.tags[mallee.InstanceID(id)] = tags
+		}
+	}
+	return nil
+}
+
+func (c *memCloud) Partitions(context.Context) ([]mallee.Partition, error) {
+	return []mallee.Partition{
+		{Name: "PARTI00", Live: true, Pool: &mallee.Pool{SizeBytes: 100 * mallee.GiB, FreeBytes: 7 * mallee.GiB, Alarms: []string{"data is 93 % full"}}},
+		{Name: "PARTI01"},
+	}, c.broken
 }
 
 func (c *memCloud) AttachVolume(_ context.Context, id mallee.VolumeID, instance mallee.InstanceID, device string) (mallee.Attachment, error) {
@@ -136,7 +203,7 @@ func (c *memCloud) DetachVolume(_ context.Context, id mallee.VolumeID, instance 
 
 func (c *memCloud) Nodes(context.Context) ([]mallee.Node, error) {
 	node := func(id mallee.InstanceID, name string, live bool) mallee.Node {
-		n := mallee.Node{InstanceID: id, Name: name, Partition: "PARTI00", Initiator: mallee.IQN("iqn.2026-11.io.mallee:" + name), Live: live}
+		n := mallee.Node{InstanceID: id, Name: name, Partition: "PARTI00", Initiator: mallee.IQN("iqn.2026-11.io.mallee:" + name), Live: live, Tags: c.tags[id]}
 		if live {
 			n.Seen = created
 		}

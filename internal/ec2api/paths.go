@@ -35,7 +35,7 @@ type pathItem struct {
 // describePaths lists the paths of the volumes asked for, of all when none is. A
 // volume that is not attached has no paths; one that does not exist is an error.
 func (a api) describePaths(ctx context.Context, in describePathsIn) (*describePathsOut, error) {
-	volumes, err := a.cloud.Volumes(ctx)
+	volumes, err := a.volumes.Volumes(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func (a api) describePaths(ctx context.Context, in describePathsIn) (*describePa
 	if err != nil {
 		return nil, err
 	}
-	paths, err := a.cloud.Paths(ctx)
+	paths, err := a.volumes.Paths(ctx)
 	if err != nil {
 		return nil, err
 	}

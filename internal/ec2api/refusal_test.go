@@ -51,8 +51,7 @@ func TestBadCallsAreNamed(t *testing.T) {
 	}{
 		"unknown action":           {call{form: "Action=MakeTea"}, 400, "InvalidAction", "MakeTea"},
 		"no action":                {call{form: "A=b"}, 400, "MissingParameter", "Action"},
-		"unknown parameter":        {call{form: "Action=CreateVolume&Size=1&AvailabilityZone=PARTI00&Encrypted=true"}, 400, "UnknownParameter", "Encrypted"},
-		"tags are not there yet":   {call{form: "Action=CreateVolume&Size=1&AvailabilityZone=PARTI00&TagSpecification.1.ResourceType=volume"}, 400, "UnknownParameter", "TagSpecification.1.ResourceType"},
+		"unknown parameter":        {call{form: "Action=CreateVolume&Size=1&AvailabilityZone=PARTI00&OutpostArn=x"}, 400, "UnknownParameter", "OutpostArn"},
 		"no size":                  {call{form: "Action=CreateVolume&AvailabilityZone=PARTI00"}, 400, "MissingParameter", "Size"},
 		"no zone":                  {call{form: "Action=CreateVolume&Size=1"}, 400, "MissingParameter", "AvailabilityZone"},
 		"size 0":                   {call{form: "Action=CreateVolume&AvailabilityZone=PARTI00&Size=0"}, 400, "InvalidParameterValue", "0GiB"},
@@ -87,7 +86,7 @@ func TestBadCallsAreNamed(t *testing.T) {
 		"unknown instance":         {call{form: "Action=DescribeInstances&InstanceId.1=i-99999999"}, 400, "InvalidInstanceID.NotFound", "i-99999999"},
 		"unknown filter":           {call{form: "Action=DescribeVolumes&Filter.1.Name=colour&Filter.1.Value.1=red"}, 400, "InvalidParameterValue", "colour"},
 		"filter without values":    {call{form: "Action=DescribeVolumes&Filter.1.Name=status"}, 400, "InvalidParameterValue", "status"},
-		"page too small":           {call{form: "Action=DescribeVolumes&MaxResults=4"}, 400, "InvalidParameterValue", "(4)"},
+		"page too small":           {call{form: "Action=DescribeTags&MaxResults=4"}, 400, "InvalidParameterValue", "(4)"},
 		"page of named volumes":    {call{form: "Action=DescribeVolumes&MaxResults=5&VolumeId.1=vol-00000001"}, 400, "InvalidParameterCombination", "VolumeId"},
 		"forged page token":        {call{form: "Action=DescribeVolumes&NextToken=Zm9v"}, 400, "InvalidNextToken", "Zm9v"},
 		"dry run":                  {call{form: "Action=DeleteVolume&VolumeId=vol-00000001&DryRun=true"}, 412, "DryRunOperation", "DryRun"},

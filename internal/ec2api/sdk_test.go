@@ -25,7 +25,7 @@ func TestSDK(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v.State != types.VolumeStateAvailable || *v.Size != 1 || *v.AvailabilityZone != "PARTI00" || !v.CreateTime.Equal(created) || v.VolumeType != types.VolumeTypeStandard {
+	if v.State != types.VolumeStateAvailable || *v.Size != 1 || *v.AvailabilityZone != "PARTI00" || !v.CreateTime.Equal(created) || v.VolumeType != types.VolumeTypeGp3 {
 		t.Errorf("created %+v", v)
 	}
 	a, err := c.AttachVolume(ctx, &ec2.AttachVolumeInput{VolumeId: v.VolumeId, InstanceId: aws.String(string(node1)), Device: aws.String("/dev/sdf")})

@@ -4,51 +4,11 @@ package ec2api
 
 import (
 	"context"
-	"slices"
 	"strconv"
 
 	"github.com/mallee-io/mallee"
 	"github.com/mallee-io/mallee/internal/query"
 )
-
-// volumeType is what every volume is shown as. The pool of a partition decides
-// how fast its volumes are, and "standard" is EC2's word that promises nothing.
-const volumeType = "standard"
-
-type createVolumeIn struct {
-	common
-	AvailabilityZone string `query:"AvailabilityZone,required"`
-	Size             int    `query:"Size,required"` // GiB
-	VolumeType       string `query:"VolumeType"`
-	ClientToken      string `query:"ClientToken"`
-}
-
-func (in createVolumeIn) check() error {
-	switch {
-	case in.Size < 1:
-		return query.Faultf("InvalidParameterValue", "Volume of %dGiB is too small; minimum is 1GiB.", in.Size)
-	case in.Size > mallee.MaxSizeGiB:
-		return query.Faultf("InvalidParameterValue", "Volume of %dGiB is too large; maximum is %dGiB.", in.Size, mallee.MaxSizeGiB)
-	case !slices.Contains([]string{"", volumeType, "gp2", "gp3"}, in.VolumeType):
-		return query.Faultf("UnknownVolumeType", "The volume type '%s' is not supported: use standard, gp2 or gp3.", in.VolumeType)
-	case len(in.ClientToken) > 64:
-		return query.BadValue("ClientToken", in.ClientToken, "Expected at most 64 characters.")
-	}
-	return nil
-}
-
-type createVolumeOut struct {
-	query.Reply
-	volumeItem
-}
-
-func (a api) createVolume(ctx context.Context, in createVolumeIn) (*createVolumeOut, error) {
-	v, err := a.cloud.CreateVolume(ctx, mallee.VolumeSpec{Partition: in.AvailabilityZone, SizeGiB: in.Size, ClientToken: in.ClientToken})
-	if err != nil {
-		return nil, err
-	}
-	return &createVolumeOut{volumeItem: newVolumeItem(v)}, nil
-}
 
 type describeVolumesIn struct {
 	common
@@ -61,11 +21,16 @@ func (in describeVolumesIn) check() error {
 	if err := checkIDs(in.VolumeIDs, checkVolumeID); err != nil {
 		return err
 	}
-	if err := checkFilters(in.Filters, volumeFilters()); err != nil {
+	if err := volumeFilters().check(in.Filters); err != nil {
 		return err
 	}
-	return in.page.check("VolumeId", len(in.VolumeIDs))
+	if err := in.checkUnnamed("VolumeId", in.VolumeIDs); err != nil {
+		return err
+	}
+	return volumePages.check(in.page)
 }
+
+func (describeVolumesIn) filterNames() []string { return volumeFilters().names() }
 
 type describeVolumesOut struct {
 	query.Reply
@@ -74,25 +39,37 @@ type describeVolumesOut struct {
 }
 
 func (a api) describeVolumes(ctx context.Context, in describeVolumesIn) (*describeVolumesOut, error) {
-	all, err := a.cloud.Volumes(ctx)
+	list, err := a.chooseVolumes(ctx, in.VolumeIDs)
 	if err != nil {
 		return nil, err
 	}
-	id := func(v mallee.Volume) string { return string(v.ID) }
-	list, err := choose(all, in.VolumeIDs, id)
-	if err != nil {
-		return nil, err
-	}
-	list = applyFilters(list, in.Filters, volumeFilters())
+	list = volumeFilters().apply(list, in.Filters)
 	out := &describeVolumesOut{}
-	list, out.NextToken = cut(in.page, list, id)
+	list, out.NextToken = cut(volumePages, in.page, list, volumeID)
 	for _, v := range list {
 		out.Volumes.Items = append(out.Volumes.Items, newVolumeItem(v))
 	}
 	return out, nil
 }
 
+func volumeID(v mallee.Volume) string { return string(v.ID) }
+
+// chooseVolumes returns the volumes whose ids are asked for; all when none are.
+func (a api) chooseVolumes(ctx context.Context, ids []string) ([]mallee.Volume, error) {
+	all, err := a.volumes.Volumes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return choose(all, ids, volumeID)
+}
+
 func volumeFilters() filters[mallee.Volume] {
+	one := func(get func(mallee.Volume) string) func(mallee.Volume) []string {
+		return func(v mallee.Volume) []string { return []string{get(v)} }
+	}
+	always := func(value string) func(mallee.Volume) []string {
+		return func(mallee.Volume) []string { return []string{value} }
+	}
 	attached := func(get func(mallee.Attachment) string) func(mallee.Volume) []string {
 		return func(v mallee.Volume) []string {
 			if v.Attachment == nil {
@@ -101,14 +78,27 @@ func volumeFilters() filters[mallee.Volume] {
 			return []string{get(*v.Attachment)}
 		}
 	}
+	zone := one(func(v mallee.Volume) string { return v.Partition })
 	return filters[mallee.Volume]{
-		"volume-id":              func(v mallee.Volume) []string { return []string{string(v.ID)} },
-		"status":                 func(v mallee.Volume) []string { return []string{string(v.State)} },
-		"availability-zone":      func(v mallee.Volume) []string { return []string{v.Partition} },
-		"size":                   func(v mallee.Volume) []string { return []string{strconv.Itoa(v.SizeGiB)} },
-		"attachment.instance-id": attached(func(a mallee.Attachment) string { return string(a.InstanceID) }),
-		"attachment.device":      attached(func(a mallee.Attachment) string { return a.Device }),
-		"attachment.status":      attached(func(a mallee.Attachment) string { return string(a.State) }),
+		tags: func(v mallee.Volume) map[string]string { return v.Tags },
+		fields: map[string]func(mallee.Volume) []string{
+			"attachment.attach-time":           attached(func(a mallee.Attachment) string { return timestamp(a.Since) }),
+			"attachment.delete-on-termination": attached(func(mallee.Attachment) string { return "false" }),
+			"attachment.device":                attached(func(a mallee.Attachment) string { return a.Device }),
+			"attachment.instance-id":           attached(func(a mallee.Attachment) string { return string(a.InstanceID) }),
+			"attachment.status":                attached(func(a mallee.Attachment) string { return string(a.State) }),
+			"availability-zone":                zone,
+			"availability-zone-id":             zone,
+			"create-time":                      one(func(v mallee.Volume) string { return timestamp(v.Created) }),
+			"encrypted":                        always("false"),
+			"fast-restored":                    always("false"),
+			"multi-attach-enabled":             always("false"),
+			"size":                             one(func(v mallee.Volume) string { return strconv.Itoa(v.SizeGiB) }),
+			"snapshot-id":                      always(""),
+			"status":                           one(func(v mallee.Volume) string { return string(v.State) }),
+			"volume-id":                        one(volumeID),
+			"volume-type":                      one(func(v mallee.Volume) string { return v.Type }),
+		},
 	}
 }
 
@@ -126,7 +116,7 @@ type doneOut struct {
 }
 
 func (a api) deleteVolume(ctx context.Context, in deleteVolumeIn) (*doneOut, error) {
-	if err := a.cloud.DeleteVolume(ctx, mallee.VolumeID(in.VolumeID)); err != nil {
+	if err := a.volumes.DeleteVolume(ctx, mallee.VolumeID(in.VolumeID)); err != nil {
 		return nil, err
 	}
 	return &doneOut{Return: true}, nil

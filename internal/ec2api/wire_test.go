@@ -25,7 +25,7 @@ func TestWire(t *testing.T) {
 	want := `<?xml version="1.0" encoding="UTF-8"?>
 <CreateVolumeResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>` + id + `</requestId>` +
 		`<volumeId>vol-00000001</volumeId><size>1</size><snapshotId></snapshotId><availabilityZone>PARTI00</availabilityZone>` +
-		`<status>available</status><createTime>2026-11-22T12:00:00.123Z</createTime><attachmentSet></attachmentSet>` +
+		`<status>available</status><createTime>2026-11-22T12:00:00.123Z</createTime><attachmentSet></attachmentSet><tagSet></tagSet>` +
 		`<volumeType>standard</volumeType><encrypted>false</encrypted><multiAttachEnabled>false</multiAttachEnabled>` +
 		`<wwid>3600140512345678123456781234567812</wwid><statusMessage>a &lt;remark&gt; &amp; more</statusMessage></CreateVolumeResponse>`
 	if d := cmp.Diff(want, got); d != "" {

@@ -22,6 +22,8 @@ var codeOf = map[mallee.Kind]codes.Code{
 	mallee.InUse:          codes.FailedPrecondition,
 	mallee.NotAttached:    codes.FailedPrecondition,
 	mallee.IncorrectState: codes.FailedPrecondition,
+	mallee.Modifying:      codes.FailedPrecondition,
+	mallee.TooMany:        codes.ResourceExhausted,
 	mallee.ZoneMismatch:   codes.InvalidArgument,
 	mallee.Exhausted:      codes.ResourceExhausted,
 	mallee.ReadOnly:       codes.FailedPrecondition,
