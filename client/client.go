@@ -4,8 +4,9 @@
 // EC2 one, with the extension DescribePaths, and the Properties API. It speaks in
 // the root package's nouns.
 //
-// A call is tried once. What the cloud refused is an *APIError; any other error
-// means that it is not known whether the call was carried out.
+// What the cloud refused is an *APIError; any other error means that it is not
+// known whether the call was carried out. A call that the cloud put off is tried
+// again for a while, see Client; every other call is tried once.
 package client
 
 import (
@@ -51,6 +52,11 @@ type Config struct {
 }
 
 // Client calls the APIs of one cloud. It is safe for concurrent use.
+//
+// A call lasts 30 s at most, and no longer than its context. Within that time it
+// is tried up to four times, with growing pauses: each call that was refused with
+// RequestLimitExceeded, which the cloud has not begun, and each that only reads
+// and was answered with 503.
 type Client struct {
 	config Config
 	http   *http.Client
@@ -116,7 +122,8 @@ func (c *Client) do(ctx context.Context, a api, action string, params url.Values
 	defer cancel()
 	params.Set("Action", action)
 	params.Set("Version", a.version)
-	if err := c.post(ctx, a, params.Encode(), out); err != nil {
+	form := params.Encode()
+	if err := retry(ctx, action, func() error { return c.post(ctx, a, form, out) }); err != nil {
 		if _, ok := errors.AsType[*APIError](err); ok {
 			return err
 		}

@@ -23,11 +23,13 @@ type volumeItem struct {
 	Attachments []attachmentItem   `xml:"attachmentSet>item"`
 	WWID        mallee.WWID        `xml:"wwid"`
 	Message     string             `xml:"statusMessage"`
+	Tags        []tagItem          `xml:"tagSet>item"`
 }
 
 func (i volumeItem) volume() mallee.Volume {
 	v := mallee.Volume{
 		ID: i.ID, Partition: i.Partition, SizeGiB: i.SizeGiB, Type: i.Type, State: i.State, WWID: i.WWID, Created: i.Created, Message: i.Message,
+		Tags: tagMap(i.Tags),
 	}
 	if len(i.Attachments) > 0 {
 		a := i.Attachments[0].attachment()
@@ -50,15 +52,10 @@ type attachmentItem struct {
 
 func (i attachmentItem) attachment() mallee.Attachment { return mallee.Attachment(i) }
 
-// Volumes returns all volumes, sorted by id.
-func (c *Client) Volumes(ctx context.Context) ([]mallee.Volume, error) {
-	return c.volumes(ctx, url.Values{})
-}
-
 // Volume returns one volume. The error for one that does not exist has the code
 // InvalidVolume.NotFound.
 func (c *Client) Volume(ctx context.Context, id mallee.VolumeID) (mallee.Volume, error) {
-	list, err := c.volumes(ctx, url.Values{"VolumeId.1": {string(id)}})
+	list, _, err := c.volumePage(ctx, url.Values{"VolumeId.1": {string(id)}})
 	if err != nil {
 		return mallee.Volume{}, err
 	}
@@ -68,26 +65,17 @@ func (c *Client) Volume(ctx context.Context, id mallee.VolumeID) (mallee.Volume,
 	return list[0], nil
 }
 
-func (c *Client) volumes(ctx context.Context, params url.Values) ([]mallee.Volume, error) {
-	var out struct {
-		Items []volumeItem `xml:"volumeSet>item"`
-	}
-	if err := c.do(ctx, ec2, "DescribeVolumes", params, &out); err != nil {
-		return nil, err
-	}
-	var list []mallee.Volume
-	for _, item := range out.Items {
-		list = append(list, item.volume())
-	}
-	return list, nil
-}
-
 // CreateVolume asks for a volume. It is there, in state creating, when the call
-// returns, and usable when its state is available.
+// returns, and usable when its state is available. With a ClientToken in spec the
+// call can be repeated after an error without making a second volume.
 func (c *Client) CreateVolume(ctx context.Context, spec mallee.VolumeSpec) (mallee.Volume, error) {
 	params := url.Values{"AvailabilityZone": {spec.Partition}, "Size": {strconv.Itoa(spec.SizeGiB)}}
 	if spec.ClientToken != "" {
 		params.Set("ClientToken", spec.ClientToken)
+	}
+	if len(spec.Tags) > 0 {
+		params.Set("TagSpecification.1.ResourceType", "volume")
+		setTags(params, "TagSpecification.1.Tag", spec.Tags)
 	}
 	var out volumeItem
 	if err := c.do(ctx, ec2, "CreateVolume", params, &out); err != nil {
