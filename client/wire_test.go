@@ -92,8 +92,10 @@ func TestWire(t *testing.T) {
 			want:   map[string]string{"team": "web"},
 		},
 		{
-			name:   "add a tag",
-			call:   func(c *client.Client) (any, error) { return nil, c.AddTags(t.Context(), "i-00000001", map[string]string{"a": ""}) },
+			name: "add a tag",
+			call: func(c *client.Client) (any, error) {
+				return nil, c.AddTags(t.Context(), "i-00000001", map[string]string{"a": ""})
+			},
 			answer: `<R><return>true</return></R>`,
 			params: url.Values{"Action": {"CreateTags"}, "ResourceId.1": {"i-00000001"}, "Tag.1.Key": {"a"}, "Tag.1.Value": {""}},
 		},
