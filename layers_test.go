@@ -27,7 +27,7 @@ const module = "github.com/mallee-io/mallee"
 var mayImport = map[string][]string{
 	".":                  {},
 	"client":             {".", "github.com/aws/aws-sdk-go-v2"},
-	"cmd/mallee":         {".", "client", "github.com/spf13"},
+	"cmd/mallee":         {".", "client", "github.com/aws/aws-sdk-go-v2/config", "github.com/spf13", "go.yaml.in/yaml/v3", "golang.org/x/sys"},
 	"connector":          {"internal/block", "internal/command", "internal/dm", "internal/multipath", "internal/openiscsi", "internal/pathwatch", "golang.org/x/sync", "golang.org/x/sys"},
 	"internal/agent":     {".", "api/cloud/v1", "google.golang.org/grpc"},
 	"internal/block":     {"internal/command", "golang.org/x/sys"},

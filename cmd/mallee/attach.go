@@ -32,6 +32,7 @@ join while it is used. See them with mallee path list.`,
 			}
 			return nil
 		},
+		ValidArgsFunction: t.arguments(false, volumeWords, instanceWords),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := t.connect()
 			if err != nil {
@@ -39,12 +40,8 @@ join while it is used. See them with mallee path list.`,
 			}
 			id, instance := mallee.VolumeID(args[0]), mallee.InstanceID(args[1])
 			if device == "" {
-				volumes, err := call(cmd.Context(), c.Volumes)
-				if err != nil {
+				if device, err = freeDevice(cmd.Context(), c, instance); err != nil {
 					return failure("attach", args[0], err)
-				}
-				if device, err = freeDevice(volumes, instance); err != nil {
-					return err
 				}
 			}
 			a, err := call(cmd.Context(), func(ctx context.Context) (mallee.Attachment, error) {
@@ -54,7 +51,7 @@ join while it is used. See them with mallee path list.`,
 				return failure("attach", args[0], err)
 			}
 			if !noWait {
-				if err := t.wait(cmd.Context(), c, id, "attaching", untilAttached(&a)); err != nil {
+				if err := t.waitVolume(cmd.Context(), c, id, "attaching", untilAttached(&a)); err != nil {
 					return waited("attach", id, err)
 				}
 			}
@@ -67,6 +64,7 @@ join while it is used. See them with mallee path list.`,
 		},
 	}
 	cmd.Flags().StringVar(&device, "device", "", "name of the device for the guest; the first free one from /dev/sdf on if none is given")
+	complete(cmd, "device", cobra.NoFileCompletions)
 	noWaitFlag(cmd, &noWait)
 	return cmd
 }
@@ -78,6 +76,8 @@ func (t *tool) volumeDetach() *cobra.Command {
 		Short:   "Detach a volume from its node",
 		Example: "  mallee volume detach vol-1a2b3c4d",
 		Args:    volumeArgs(1),
+
+		ValidArgsFunction: t.arguments(false, volumeWords),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := t.connect()
 			if err != nil {
@@ -93,7 +93,7 @@ func (t *tool) volumeDetach() *cobra.Command {
 			if noWait {
 				return nil
 			}
-			return waited("detach", id, t.wait(cmd.Context(), c, id, "detaching", untilDetached))
+			return waited("detach", id, t.waitVolume(cmd.Context(), c, id, "detaching", untilDetached))
 		},
 	}
 	noWaitFlag(cmd, &noWait)

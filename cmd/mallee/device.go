@@ -3,17 +3,23 @@
 package main
 
 import (
-	"fmt"
+	"context"
+	"errors"
 
 	"github.com/mallee-io/mallee"
+	"github.com/mallee-io/mallee/client"
 )
 
 // freeDevice returns the first name for a guest's device that no volume of an
 // instance has: /dev/sdf to /dev/sdz, then /dev/sdaa to /dev/sdzz. EC2 leaves
 // the names before /dev/sdf to disks that an image brings.
-func freeDevice(volumes []mallee.Volume, instance mallee.InstanceID) (string, error) {
+func freeDevice(ctx context.Context, c volumes, instance mallee.InstanceID) (string, error) {
 	taken := map[string]bool{}
-	for _, v := range volumes {
+	attached := client.VolumeQuery{Filters: []client.Filter{{Name: "attachment.instance-id", Values: []string{string(instance)}}}}
+	for v, err := range c.EachVolume(ctx, attached) {
+		if err != nil {
+			return "", err
+		}
 		if v.Attachment != nil && v.Attachment.InstanceID == instance {
 			taken[v.Attachment.Device] = true
 		}
@@ -28,5 +34,8 @@ func freeDevice(volumes []mallee.Volume, instance mallee.InstanceID) (string, er
 			return name, nil
 		}
 	}
-	return "", fmt.Errorf("%s has a volume under each device name from /dev/sdf to /dev/sdzz: name one with --device", instance)
+	return "", &mallee.Error{
+		Op: "attach to", Kind: mallee.Exhausted, ID: string(instance),
+		Err: errors.New("it has a volume under each device name from /dev/sdf to /dev/sdzz"), Hint: "name one with --device",
+	}
 }

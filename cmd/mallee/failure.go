@@ -35,10 +35,10 @@ const exitCodes = `Exit codes:
   1    failed, or not done yet after five minutes of waiting
   2    the command line, the environment or a value is wrong
   3    denied to this account
-  4    a volume, node or property of that name does not exist
+  4    a volume, node, partition or property of that name does not exist
   5    not now: the volume is in use, not attached there, or the pool is full
   6    the cloud does not answer; the same command may succeed later
-  130  interrupted; what was asked for goes on`
+  130  interrupted; what was asked for goes on; 0 when --watch is interrupted`
 
 // usageError is a wrong command line.
 type usageError struct {
@@ -105,9 +105,9 @@ func kindOf(err error) mallee.Kind {
 func hint(kind mallee.Kind, id string) string {
 	switch {
 	case kind == mallee.Denied:
-		return "the keys in the environment may be another account's; for the admin's: " + sourceEnvironment
+		return "the keys may be another account's; for the admin's: " + sourceEnvironment
 	case kind == mallee.Unavailable:
-		return "is the CLC running, and MALLEE_ENDPOINT right?"
+		return "is the CLC running, and its URL right?"
 	case kind == mallee.NotFound && strings.Contains(id, "."):
 		return "see what is there: mallee property list"
 	case kind == mallee.NotFound:

@@ -6,7 +6,7 @@
 // Called as euca-describe-properties or euca-modify-property it is that tool,
 // with the output that scripts written for the original expect.
 //
-// Results go to stdout, as aligned text or JSON; progress, hints and errors go
+// Results go to stdout, as aligned text, JSON or YAML; progress, hints and errors go
 // to stderr. The exit codes are documented at exitCode.
 package main
 
@@ -25,13 +25,14 @@ var version = "dev"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	t := &tool{
-		stdin:  os.Stdin,
-		stdout: os.Stdout,
-		stderr: os.Stderr,
-		getenv: os.Getenv,
+		stdin:   os.Stdin,
+		stdout:  os.Stdout,
+		stderr:  os.Stderr,
+		columns: columnsOf,
+		getenv:  os.Getenv,
 		dial: func(config client.Config) (cloud, error) {
 			c, err := client.New(config)
-			return cloud{volumes: c, fleet: c, properties: c}, err
+			return cloud{volumes: c, growth: c, tags: c, fleet: c, properties: c}, err
 		},
 		patience: defaultPatience,
 	}

@@ -3,9 +3,9 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -29,6 +29,15 @@ type memory struct {
 	volumes    map[mallee.VolumeID]*mallee.Volume
 	due        map[mallee.VolumeID]time.Time
 	properties map[string]*mallee.Property
+	pool       mallee.Pool
+	nodeTags   map[string]string
+	growths    map[mallee.VolumeID]*mallee.Modification
+	pageSizes  []int // that were asked for
+}
+
+// inMemory returns the cloud that the tool sees.
+func inMemory(m *memory) cloud {
+	return cloud{volumes: m, growth: m, tags: m, fleet: m, properties: m}
 }
 
 const node = mallee.InstanceID("i-0f1e2d3c")
@@ -40,6 +49,8 @@ func newMemory() *memory {
 		now:     time.Now,
 		volumes: map[mallee.VolumeID]*mallee.Volume{},
 		due:     map[mallee.VolumeID]time.Time{},
+		growths: map[mallee.VolumeID]*mallee.Modification{},
+		pool:    mallee.Pool{SizeBytes: 100 << 30, FreeBytes: 25 << 30, PromiseLimitBytes: 200 << 30, MetadataSizeBytes: 100 << 20, MetadataFreeBytes: 99 << 20},
 		properties: map[string]*mallee.Property{
 			"PARTI00.storage.ncpaths": {Name: "PARTI00.storage.ncpaths", Value: "nopath", Default: "nopath", Description: "iSCSI Paths for NC. Default value is 'nopath'"},
 			"PARTI00.storage.sanhost": {Name: "PARTI00.storage.sanhost", Value: "10.109.1.26,10.109.1.27", Description: "Hostname for SAN device."},
@@ -59,6 +70,7 @@ func (m *memory) enter(ctx context.Context) (leave func(), err error) {
 		return nil, m.fault
 	}
 	for id, v := range m.volumes {
+		m.grow(v)
 		if m.now().Before(m.due[id]) {
 			continue
 		}
@@ -95,17 +107,50 @@ func refused(code, format string, args ...any) error {
 	return &client.APIError{Status: 400, Code: code, Message: fmt.Sprintf(format, args...), RequestID: "request-1"}
 }
 
-func (m *memory) Volumes(ctx context.Context) ([]mallee.Volume, error) {
-	leave, err := m.enter(ctx)
-	if err != nil {
-		return nil, err
+func (m *memory) EachVolume(ctx context.Context, q client.VolumeQuery) iter.Seq2[mallee.Volume, error] {
+	return func(yield func(mallee.Volume, error) bool) {
+		leave, err := m.enter(ctx)
+		if err != nil {
+			yield(mallee.Volume{}, err)
+			return
+		}
+		var list []mallee.Volume
+		for _, id := range slices.Sorted(maps.Keys(m.volumes)) {
+			list = append(list, *m.volumes[id])
+		}
+		leave()
+		m.pageSizes = append(m.pageSizes, q.PageSize)
+		for _, f := range q.Filters {
+			if !slices.Contains([]string{"volume-id", "status", "attachment.instance-id"}, f.Name) && !strings.HasPrefix(f.Name, "tag") {
+				yield(mallee.Volume{}, refused("InvalidParameterValue", "The filter '%s' is invalid", f.Name))
+				return
+			}
+		}
+		for _, v := range list {
+			if !slices.ContainsFunc(q.Filters, func(f client.Filter) bool { return !passes(v, f) }) && !yield(v, nil) {
+				return
+			}
+		}
 	}
-	defer leave()
-	var list []mallee.Volume
-	for _, id := range slices.Sorted(maps.Keys(m.volumes)) {
-		list = append(list, *m.volumes[id])
-	}
-	return list, nil
+}
+
+func passes(v mallee.Volume, f client.Filter) bool {
+	return slices.ContainsFunc(f.Values, func(want string) bool {
+		key, isTag := strings.CutPrefix(f.Name, "tag:")
+		value, has := v.Tags[key]
+		switch {
+		case isTag:
+			return has && value == want
+		case f.Name == "tag-key":
+			_, has := v.Tags[want]
+			return has
+		case f.Name == "status":
+			return string(v.State) == want
+		case f.Name == "volume-id":
+			return strings.HasPrefix(string(v.ID), strings.TrimSuffix(want, "*"))
+		}
+		return v.Attachment != nil && string(v.Attachment.InstanceID) == want
+	})
 }
 
 func (m *memory) Volume(ctx context.Context, id mallee.VolumeID) (mallee.Volume, error) {
@@ -133,7 +178,7 @@ func (m *memory) CreateVolume(ctx context.Context, spec mallee.VolumeSpec) (mall
 	m.made++
 	v := mallee.Volume{
 		ID: mallee.VolumeID(fmt.Sprintf("vol-%08x", m.made)), Partition: spec.Partition, SizeGiB: spec.SizeGiB,
-		State: mallee.VolumeCreating, Created: epoch,
+		State: mallee.VolumeCreating, Created: epoch, Tags: spec.Tags,
 	}
 	m.volumes[v.ID], m.due[v.ID] = &v, m.now().Add(m.delay)
 	return v, nil
@@ -196,76 +241,4 @@ func (m *memory) DetachVolume(ctx context.Context, id mallee.VolumeID, _ mallee.
 	}
 	v.Attachment.State, m.due[id] = mallee.Detaching, m.now().Add(m.delay)
 	return *v.Attachment, nil
-}
-
-func (m *memory) Nodes(ctx context.Context) ([]mallee.Node, error) {
-	leave, err := m.enter(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
-	return []mallee.Node{{InstanceID: node, Name: "nc1", Partition: "PARTI00", Initiator: "iqn.2026-01.io.mallee:nc1", Live: true, Seen: epoch}}, nil
-}
-
-// Paths tells of four expected paths to each attached volume, one of them down.
-func (m *memory) Paths(ctx context.Context, ids ...mallee.VolumeID) ([]mallee.Path, error) {
-	leave, err := m.enter(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
-	var list []mallee.Path
-	for _, id := range slices.Sorted(maps.Keys(m.volumes)) {
-		if m.volumes[id].Attachment == nil || len(ids) > 0 && !slices.Contains(ids, id) {
-			continue
-		}
-		list = append(
-			list,
-			mallee.Path{VolumeID: id, InstanceID: node, Interface: "iface0", Portal: "10.107.1.200:3260", State: mallee.PathUp, BlockDev: "sda"},
-			mallee.Path{VolumeID: id, InstanceID: node, Interface: "iface0", Portal: "10.107.1.201:3260", State: mallee.PathUp, BlockDev: "sdb"},
-			mallee.Path{VolumeID: id, InstanceID: node, Portal: "10.108.1.200:3260", State: mallee.PathUp, BlockDev: "sdc"},
-			mallee.Path{VolumeID: id, InstanceID: node, Portal: "10.108.1.201:3260", State: mallee.PathMissing, Reason: "no route"},
-		)
-	}
-	return list, nil
-}
-
-func (m *memory) Properties(ctx context.Context, prefixes ...string) ([]mallee.Property, error) {
-	leave, err := m.enter(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
-	var list []mallee.Property
-	for _, name := range slices.Sorted(maps.Keys(m.properties)) {
-		if len(prefixes) == 0 || slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) }) {
-			list = append(list, *m.properties[name])
-		}
-	}
-	return list, nil
-}
-
-func (m *memory) SetProperty(ctx context.Context, name, value string) (mallee.PropertyChange, error) {
-	leave, err := m.enter(ctx)
-	if err != nil {
-		return mallee.PropertyChange{}, err
-	}
-	defer leave()
-	p := m.properties[name]
-	if p == nil {
-		return mallee.PropertyChange{}, refused("InvalidProperty.NotFound", "Failed to set property: No such property: %s", name)
-	}
-	if strings.Contains(value, ",,") {
-		return mallee.PropertyChange{}, refused("InvalidParameterValue", "Invalid paths: element 2 of %q is empty", value)
-	}
-	change := mallee.PropertyChange{Name: name, Value: value, OldValue: p.Value}
-	p.Value = value
-	return change, nil
-}
-
-func (m *memory) ResetProperty(ctx context.Context, name string) (mallee.PropertyChange, error) {
-	m.mu.Lock()
-	standard := cmp.Or(m.properties[name], &mallee.Property{}).Default // the zero Property for an unknown name
-	m.mu.Unlock()
-	return m.SetProperty(ctx, name, standard)
 }

@@ -3,41 +3,78 @@
 package main
 
 import (
-	"cmp"
+	"bytes"
 	"encoding/json"
 	"fmt"
-	"strings"
-	"text/tabwriter"
+	"io"
+
+	"go.yaml.in/yaml/v3"
 )
 
-// print writes a result to stdout: value as JSON, or what text returns.
+// outputs are the ways to write a result.
+var outputs = []string{"text", "json", "yaml"}
+
+// print writes a result to stdout: value as JSON or YAML, or what text returns.
 func (t *tool) print(value any, text func() string) error {
-	if t.output != "json" {
-		_, err := fmt.Fprint(t.stdout, text())
-		return err
-	}
-	encoder := json.NewEncoder(t.stdout)
-	encoder.SetIndent("", "  ")
-	encoder.SetEscapeHTML(false)
-	return encoder.Encode(value)
+	return t.write(t.stdout, value, text)
 }
 
-// table aligns rows in columns. An empty cell becomes "-", so that a column keeps
-// its number for awk.
-func table(header []string, rows [][]string) string {
-	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
-	for _, row := range append([][]string{header}, rows...) {
-		for i, cell := range row {
-			if i > 0 {
-				fmt.Fprint(w, "\t")
-			}
-			fmt.Fprint(w, cmp.Or(cell, "-"))
-		}
-		fmt.Fprintln(w)
+func (t *tool) write(w io.Writer, value any, text func() string) error {
+	b, err := []byte(nil), error(nil)
+	switch t.output {
+	case "json":
+		b, err = encodeJSON(value)
+	case "yaml":
+		b, err = encodeYAML(value)
+	default:
+		b = []byte(text())
 	}
-	w.Flush()
-	return b.String()
+	if err != nil {
+		return fmt.Errorf("cannot write the result: %w", err)
+	}
+	_, err = w.Write(b)
+	return err
+}
+
+func encodeJSON(value any) ([]byte, error) {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(value)
+	return b.Bytes(), err
+}
+
+// encodeYAML writes what encodeJSON writes, as YAML. It goes by way of JSON, which
+// is YAML, so that names and order are declared once.
+func encodeYAML(value any) ([]byte, error) {
+	b, err := encodeJSON(value)
+	if err != nil {
+		return nil, err
+	}
+	var document yaml.Node
+	if err := yaml.Unmarshal(b, &document); err != nil {
+		return nil, err
+	}
+	plain(&document)
+	var out bytes.Buffer
+	encoder := yaml.NewEncoder(&out)
+	encoder.SetIndent(2)
+	if err := encoder.Encode(&document); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), encoder.Close()
+}
+
+// plain takes JSON's braces and quotes away. The encoder puts quotes back where a
+// string would read as something else.
+func plain(node *yaml.Node) {
+	if len(node.Content) > 0 || node.Kind == yaml.ScalarNode {
+		node.Style = 0 // but an empty list stays []
+	}
+	for _, child := range node.Content {
+		plain(child)
+	}
 }
 
 // convert returns f of each element, and an empty list, not null, for none.

@@ -17,6 +17,8 @@ func (t *tool) propertyList() *cobra.Command {
 		Use:     "list [PREFIX]...",
 		Short:   "List properties, all or those whose names begin so",
 		Example: "  mallee property list\n  mallee property list PARTI00.storage",
+
+		ValidArgsFunction: t.arguments(true, propertyWords),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			list, err := t.properties(cmd.Context(), args)
 			if err != nil {
@@ -37,6 +39,8 @@ func (t *tool) propertyGet() *cobra.Command {
 		Short:   "Print the value of a property",
 		Example: "  mallee property get PARTI00.storage.ncpaths",
 		Args:    cobra.ExactArgs(1),
+
+		ValidArgsFunction: t.arguments(false, propertyWords),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			list, err := t.properties(cmd.Context(), args)
 			if err != nil {
@@ -75,6 +79,8 @@ func (t *tool) propertySet() *cobra.Command {
 lose paths while they are used.`,
 		Example: "  mallee property set PARTI00.storage.ncpaths 10.107.1.200,10.108.1.200",
 		Args:    cobra.ExactArgs(2),
+
+		ValidArgsFunction: t.arguments(false, propertyWords),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return t.change(cmd.Context(), "set", args[0], func(ctx context.Context, c cloud) (mallee.PropertyChange, error) {
 				return c.SetProperty(ctx, args[0], args[1])
@@ -89,6 +95,8 @@ func (t *tool) propertyReset() *cobra.Command {
 		Short:   "Set a property to its default",
 		Example: "  mallee property reset PARTI00.storage.ncpaths",
 		Args:    cobra.ExactArgs(1),
+
+		ValidArgsFunction: t.arguments(false, propertyWords),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return t.change(cmd.Context(), "reset", args[0], func(ctx context.Context, c cloud) (mallee.PropertyChange, error) {
 				return c.ResetProperty(ctx, args[0])

@@ -6,21 +6,34 @@ import (
 	"time"
 
 	"github.com/mallee-io/mallee"
+	"github.com/mallee-io/mallee/client"
 )
 
-// The records of --output json. Scripts rely on the names: they are added to,
+// The records of --output json and yaml. Scripts rely on the names: they are added to,
 // not changed. Where a record has the fields of its noun, the conversion keeps
 // the compiler watching over it.
 
 type volumeRecord struct {
-	ID         mallee.VolumeID    `json:"id"`
-	Partition  string             `json:"partition"`
-	SizeGiB    int                `json:"size_gib"`
-	State      mallee.VolumeState `json:"state"`
-	WWID       mallee.WWID        `json:"wwid,omitempty"`
-	Created    time.Time          `json:"created"`
-	Message    string             `json:"message,omitempty"`
-	Attachment *attachmentRecord  `json:"attachment,omitempty"`
+	ID           mallee.VolumeID     `json:"id"`
+	Partition    string              `json:"partition"`
+	SizeGiB      int                 `json:"size_gib"`
+	State        mallee.VolumeState  `json:"state"`
+	Status       client.VolumeStatus `json:"status,omitempty"` // of the volume that is shown alone
+	WWID         mallee.WWID         `json:"wwid,omitempty"`
+	Created      time.Time           `json:"created"`
+	Message      string              `json:"message,omitempty"`
+	Attachment   *attachmentRecord   `json:"attachment,omitempty"`
+	Tags         map[string]string   `json:"tags,omitempty"`
+	Modification *modificationRecord `json:"modification,omitempty"`
+}
+
+type modificationRecord struct {
+	State       mallee.ModificationState `json:"state"`
+	OriginalGiB int                      `json:"original_gib"`
+	TargetGiB   int                      `json:"target_gib"`
+	Started     time.Time                `json:"started"`
+	Ended       time.Time                `json:"ended,omitzero"`
+	Message     string                   `json:"message,omitempty"`
 }
 
 type attachmentRecord struct {
@@ -56,6 +69,22 @@ type nodeRecord struct {
 	CertificateEnds time.Time         `json:"certificate_ends,omitzero"`
 }
 
+type partitionRecord struct {
+	Name string      `json:"name"`
+	Live bool        `json:"live"`
+	Pool *poolRecord `json:"pool,omitempty"`
+}
+
+type poolRecord struct {
+	SizeBytes         uint64   `json:"size_bytes"`
+	FreeBytes         uint64   `json:"free_bytes"`
+	PromisedBytes     uint64   `json:"promised_bytes"`
+	PromiseLimitBytes uint64   `json:"promise_limit_bytes"`
+	MetadataSizeBytes uint64   `json:"metadata_size_bytes"`
+	MetadataFreeBytes uint64   `json:"metadata_free_bytes"`
+	Alarms            []string `json:"alarms,omitempty"`
+}
+
 type propertyRecord struct {
 	Name        string `json:"name"`
 	Value       string `json:"value"`
@@ -72,13 +101,15 @@ type changeRecord struct {
 
 func recordVolume(v mallee.Volume) volumeRecord {
 	record := volumeRecord{
-		ID:        v.ID,
-		Partition: v.Partition,
-		SizeGiB:   v.SizeGiB,
-		State:     v.State,
-		WWID:      v.WWID,
-		Created:   v.Created,
-		Message:   v.Message,
+		ID:           v.ID,
+		Partition:    v.Partition,
+		SizeGiB:      v.SizeGiB,
+		State:        v.State,
+		WWID:         v.WWID,
+		Created:      v.Created,
+		Message:      v.Message,
+		Tags:         v.Tags,
+		Modification: (*modificationRecord)(v.Modification),
 	}
 	if v.Attachment != nil {
 		a := recordAttachment(*v.Attachment)
@@ -87,8 +118,13 @@ func recordVolume(v mallee.Volume) volumeRecord {
 	return record
 }
 
-func recordAttachment(a mallee.Attachment) attachmentRecord     { return attachmentRecord(a) }
-func recordPath(p mallee.Path) pathRecord                       { return pathRecord(p) }
-func recordNode(n mallee.Node) nodeRecord                       { return nodeRecord(n) }
-func recordProperty(p mallee.Property) propertyRecord           { return propertyRecord(p) }
-func recordPropertyChange(c mallee.PropertyChange) changeRecord { return changeRecord(c) }
+func recordPartition(p mallee.Partition) partitionRecord {
+	return partitionRecord{Name: p.Name, Live: p.Live, Pool: (*poolRecord)(p.Pool)}
+}
+
+func recordAttachment(a mallee.Attachment) attachmentRecord       { return attachmentRecord(a) }
+func recordModification(m mallee.Modification) modificationRecord { return modificationRecord(m) }
+func recordPath(p mallee.Path) pathRecord                         { return pathRecord(p) }
+func recordNode(n mallee.Node) nodeRecord                         { return nodeRecord(n) }
+func recordProperty(p mallee.Property) propertyRecord             { return propertyRecord(p) }
+func recordPropertyChange(c mallee.PropertyChange) changeRecord   { return changeRecord(c) }

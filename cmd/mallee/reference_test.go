@@ -43,13 +43,22 @@ func reference() string {
 
 %s
 
-Results go to stdout: aligned text, in which an empty cell is `+"`-`"+`, or JSON with
-`+"`--output json`"+`. Progress, errors and the next step go to stderr. A command that
-changes a volume waits until it is done and tells what it waits for after a second;
-Ctrl-C ends the waiting only.
-`, block(root.Long))
-	for _, group := range root.Commands() {
-		for _, command := range group.Commands() {
+Results go to stdout: aligned text, in which an empty cell is `+"`-`"+`, or the same
+record with `+"`--output json`"+` or `+"`--output yaml`"+`. Progress, errors and the next step go
+to stderr. A command that changes a volume waits until it is done and tells what it
+waits for after a second; Ctrl-C ends the waiting only.
+
+A listing ends after %d rows, and says so on stderr when there are more; with
+`+"`--all`"+` it prints all of them as they come. With `+"`--watch`"+` what changed is printed
+again: on a terminal in place, else as text below a line with the time, or as a JSON
+or YAML document for each change. Ctrl-C ends it, with exit code 0.
+
+These flags go with each command:
+
+%s
+`, block(root.Long), pageRows, block(root.PersistentFlags().FlagUsages()))
+	for _, command := range leaves(root) {
+		if !command.Hidden {
 			describe(&b, command)
 		}
 	}
@@ -63,6 +72,18 @@ error of the API is `+"`ERROR STATUS REASON CODE: MESSAGE`"+` on stderr.
 	describe(&b, t.eucaDescribe())
 	describe(&b, t.eucaModify())
 	return b.String()
+}
+
+// leaves returns the commands that do something, in the order of the help.
+func leaves(command *cobra.Command) []*cobra.Command {
+	if !command.HasSubCommands() {
+		return []*cobra.Command{command}
+	}
+	var list []*cobra.Command
+	for _, child := range command.Commands() {
+		list = append(list, leaves(child)...)
+	}
+	return list
 }
 
 func describe(b *strings.Builder, command *cobra.Command) {

@@ -5,9 +5,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,13 +19,15 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/mallee-io/mallee"
 	"github.com/mallee-io/mallee/client"
 )
 
 // script is what the commands of one script share.
 type script struct {
-	cloud *memory
-	code  int // that the last call of the tool exited with
+	cloud  *memory
+	code   int           // that the last call of the tool exited with
+	config client.Config // that it used
 }
 
 type scriptKey struct{}
@@ -46,6 +52,13 @@ func TestScripts(t *testing.T) {
 			modifyProperty:     toolCommand(modifyProperty),
 			"exited":           exited,
 			"fault":            fault,
+			"dialed":           dialed,
+			"volumes":          haveVolumes,
+			"property":         haveProperty,
+			"alarm":            alarm,
+			"jq":               jq,
+			"binary":           writes("\x7fELF\x00"),
+			"big":              writes(strings.Repeat("x", maxValue+1)),
 		},
 	})
 }
@@ -60,7 +73,11 @@ func toolCommand(name string) func(*testscript.TestScript, bool, []string) {
 		}
 		t := &tool{
 			stdin: bytes.NewReader(stdin), stdout: ts.Stdout(), stderr: ts.Stderr(), getenv: ts.Getenv,
-			dial:     func(client.Config) (cloud, error) { return cloud{s.cloud, s.cloud, s.cloud}, nil },
+			columns: func(io.Writer) int { return 0 },
+			dial: func(c client.Config) (cloud, error) {
+				s.config = c
+				return inMemory(s.cloud), nil
+			},
 			patience: patience{interval: time.Microsecond, silence: time.Hour, limit: time.Minute},
 		}
 		s.code = t.run(context.Background(), append([]string{"/usr/bin/" + name}, args...))
@@ -85,4 +102,49 @@ func fault(ts *testscript.TestScript, _ bool, args []string) {
 		"broken":      &client.APIError{Status: 500, Code: "InternalError", Message: "an internal error occurred", RequestID: "request-1"},
 	}
 	ts.Value(scriptKey{}).(*script).cloud.fail(faults[args[0]])
+}
+
+// dialed ENDPOINT KEY REGION CAFILE checks what the tool's last run called, and as whom.
+func dialed(ts *testscript.TestScript, _ bool, args []string) {
+	c := ts.Value(scriptKey{}).(*script).config
+	if !slices.Equal(args, []string{c.Endpoint, c.AccessKey, c.Region, c.CAFile}) {
+		ts.Fatalf("called %+v, want %q", c, args)
+	}
+}
+
+// volumes N makes the cloud have N volumes.
+func haveVolumes(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	c := ts.Value(scriptKey{}).(*script).cloud
+	for i := len(c.volumes) + 1; i <= n; i++ {
+		id := mallee.VolumeID(fmt.Sprintf("vol-%08x", i))
+		c.volumes[id] = &mallee.Volume{ID: id, Partition: "PARTI00", SizeGiB: i, State: mallee.VolumeAvailable, Created: epoch}
+	}
+}
+
+// property NAME VALUE makes the cloud have a property.
+func haveProperty(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Value(scriptKey{}).(*script).cloud.properties[args[0]] = &mallee.Property{Name: args[0], Value: args[1]}
+}
+
+// alarm TEXT gives the pool an alarm.
+func alarm(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Value(scriptKey{}).(*script).cloud.pool.Alarms = args
+}
+
+// jq N checks that stdout is a JSON list of N elements.
+func jq(ts *testscript.TestScript, _ bool, args []string) {
+	var list []any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &list))
+	if strconv.Itoa(len(list)) != args[0] {
+		ts.Fatalf("%d elements, want %s", len(list), args[0])
+	}
+}
+
+// writes returns a command that writes a file with what a script cannot hold.
+func writes(content string) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, _ bool, args []string) {
+		ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(content), 0o600))
+	}
 }

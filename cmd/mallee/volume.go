@@ -6,9 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,12 +14,19 @@ import (
 
 func (t *tool) volumeCreate() *cobra.Command {
 	var spec mallee.VolumeSpec
+	var tags []string
 	var noWait bool
 	cmd := &cobra.Command{
 		Use:     "create --partition NAME --size GIB",
 		Short:   "Create a volume and print its id",
-		Example: "  mallee volume create --partition PARTI00 --size 10",
-		Args:    cobra.NoArgs,
+		Example: "  mallee volume create --partition PARTI00 --size 10\n  mallee volume create --partition PARTI00 --size 10 --tag Name=data --tag team=web",
+		Args: func(cmd *cobra.Command, args []string) (err error) {
+			if spec.Tags, err = parseTags(tags); err != nil {
+				return err
+			}
+			return cobra.NoArgs(cmd, args)
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if spec.Partition == "" || spec.SizeGiB <= 0 {
 				return usageError{errors.New("--partition and --size are needed; --size is in GiB and at least 1"), cmd.CommandPath()}
@@ -38,7 +42,7 @@ func (t *tool) volumeCreate() *cobra.Command {
 				return failure("create a volume in", spec.Partition, err)
 			}
 			if !noWait {
-				err := t.wait(cmd.Context(), c, v.ID, "creating", func(now mallee.Volume, err error) (bool, string, error) {
+				err := t.waitVolume(cmd.Context(), c, v.ID, "creating", func(now mallee.Volume, err error) (bool, string, error) {
 					if err == nil {
 						v = now
 					}
@@ -57,85 +61,10 @@ func (t *tool) volumeCreate() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&spec.Partition, "partition", "", "partition (availability zone) of the volume")
 	cmd.Flags().IntVar(&spec.SizeGiB, "size", 0, "size in GiB")
+	cmd.Flags().StringArrayVar(&tags, "tag", nil, "KEY=VALUE: give the volume a tag; may be given more than once")
+	complete(cmd, "partition", t.words(partitionWords))
 	noWaitFlag(cmd, &noWait)
 	return cmd
-}
-
-func (t *tool) volumeList() *cobra.Command {
-	return &cobra.Command{
-		Use:     "list",
-		Short:   "List the volumes",
-		Example: "  mallee volume list\n  mallee volume list --output json",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := t.connect()
-			if err != nil {
-				return err
-			}
-			list, err := call(cmd.Context(), c.Volumes)
-			if err != nil {
-				return failure("list volumes", "", err)
-			}
-			return t.print(convert(list, recordVolume), func() string {
-				return table([]string{"VOLUME", "PARTITION", "GIB", "STATE", "INSTANCE", "ATTACHMENT", "MESSAGE"}, convert(list, volumeRow))
-			})
-		},
-	}
-}
-
-func volumeRow(v mallee.Volume) []string {
-	var a mallee.Attachment
-	if v.Attachment != nil {
-		a = *v.Attachment
-	}
-	message := v.Message
-	if message == "" {
-		message = a.Message
-	}
-	return []string{string(v.ID), v.Partition, strconv.Itoa(v.SizeGiB), string(v.State), string(a.InstanceID), string(a.State), message}
-}
-
-func (t *tool) volumeShow() *cobra.Command {
-	return &cobra.Command{
-		Use:     "show VOLUME",
-		Short:   "Show all that is known of a volume",
-		Example: "  mallee volume show vol-1a2b3c4d",
-		Args:    volumeArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := t.connect()
-			if err != nil {
-				return err
-			}
-			id := mallee.VolumeID(args[0])
-			v, err := call(cmd.Context(), func(ctx context.Context) (mallee.Volume, error) { return c.Volume(ctx, id) })
-			if err != nil {
-				return failure("show", args[0], err)
-			}
-			return t.print(recordVolume(v), func() string { return describeVolume(v) })
-		},
-	}
-}
-
-func describeVolume(v mallee.Volume) string {
-	rows := [][]string{
-		{"partition", v.Partition},
-		{"size", fmt.Sprintf("%d GiB", v.SizeGiB)},
-		{"state", string(v.State)},
-		{"wwid", string(v.WWID)},
-		{"created", v.Created.UTC().Format(time.RFC3339)},
-		{"message", v.Message},
-	}
-	if a := v.Attachment; a != nil {
-		rows = append(rows, [][]string{
-			{"instance", string(a.InstanceID)},
-			{"attachment", fmt.Sprintf("%s since %s", a.State, a.Since.UTC().Format(time.RFC3339))},
-			{"device", a.Device},
-			{"on the node", a.HostDevice},
-			{"waits for", a.Message},
-		}...)
-	}
-	rows = slices.DeleteFunc(rows, func(row []string) bool { return row[1] == "" })
-	return table([]string{"volume", string(v.ID)}, rows)
 }
 
 func (t *tool) volumeDelete() *cobra.Command {
@@ -145,6 +74,8 @@ func (t *tool) volumeDelete() *cobra.Command {
 		Short:   "Delete a volume and what is on it",
 		Example: "  mallee volume delete vol-1a2b3c4d",
 		Args:    volumeArgs(1),
+
+		ValidArgsFunction: t.arguments(false, volumeWords),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := t.connect()
 			if err != nil {
@@ -158,7 +89,7 @@ func (t *tool) volumeDelete() *cobra.Command {
 			if noWait {
 				return nil
 			}
-			return waited("delete", id, t.wait(cmd.Context(), c, id, "deleting", untilDeleted))
+			return waited("delete", id, t.waitVolume(cmd.Context(), c, id, "deleting", untilDeleted))
 		},
 	}
 	noWaitFlag(cmd, &noWait)

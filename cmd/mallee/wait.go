@@ -14,28 +14,33 @@ import (
 // patience is how the tool waits for the cloud to be done.
 type patience struct {
 	interval time.Duration // between two looks
+	watch    time.Duration // between two looks of --watch
 	silence  time.Duration // what takes no longer is not worth a word
 	limit    time.Duration // when to stop
 }
 
-var defaultPatience = patience{interval: 200 * time.Millisecond, silence: time.Second, limit: 5 * time.Minute}
+var defaultPatience = patience{interval: 200 * time.Millisecond, watch: time.Second, silence: time.Second, limit: 5 * time.Minute}
 
-// wait looks at volume id until done returns true or an error. doing is what the
-// cloud does meanwhile, "attaching" for example; done returns also what holds it up, if
-// anything is known. When ctx ends, what was asked for goes on.
-func (t *tool) wait(ctx context.Context, c cloud, id mallee.VolumeID, doing string, done func(mallee.Volume, error) (finished bool, detail string, err error)) error {
+// wait looks until look says that the cloud is done with volume id, or returns an
+// error. doing is what the cloud does meanwhile, "attaching" for example; look
+// returns also what holds it up, if anything is known. When ctx ends, what was
+// asked for goes on.
+func (t *tool) wait(ctx context.Context, id mallee.VolumeID, doing string, look func(context.Context) (finished bool, detail string, err error)) error {
 	ctx, cancel := context.WithTimeout(ctx, t.patience.limit)
 	defer cancel()
 	ticker := time.NewTicker(t.patience.interval)
 	defer ticker.Stop()
 
-	start, status, told := time.Now(), doing, ""
+	progress := t.progress()
+	defer progress.end()
+	status := doing
 	for {
-		v, err := call(ctx, func(ctx context.Context) (mallee.Volume, error) { return c.Volume(ctx, id) })
+		lookCtx, cancel := context.WithTimeout(ctx, callTimeout)
+		finished, detail, err := look(lookCtx)
+		cancel()
 		if ctx.Err() != nil { // the call was cut, which says nothing of the volume
 			return pendingError{id, status, ctx.Err()}
 		}
-		finished, detail, err := done(v, err)
 		if kindOf(err) == mallee.Unavailable {
 			// The CLC may be restarting. It does not forget what was asked for.
 			finished, detail, err = false, "the cloud does not answer", nil
@@ -47,16 +52,18 @@ func (t *tool) wait(ctx context.Context, c cloud, id mallee.VolumeID, doing stri
 		if detail != "" {
 			status += ": " + detail
 		}
-		if time.Since(start) >= t.patience.silence && status != told {
-			fmt.Fprintf(t.stderr, "%s: %s\n", id, status)
-			told = status
-		}
+		progress.tell(string(id) + ": " + status)
 		select {
 		case <-ctx.Done():
 			return pendingError{id, status, ctx.Err()}
 		case <-ticker.C:
 		}
 	}
+}
+
+// waitVolume waits until done is content with the volume.
+func (t *tool) waitVolume(ctx context.Context, c cloud, id mallee.VolumeID, doing string, done func(mallee.Volume, error) (bool, string, error)) error {
+	return t.wait(ctx, id, doing, func(ctx context.Context) (bool, string, error) { return done(c.Volume(ctx, id)) })
 }
 
 // untilCreated is done when the SAN has made the volume.

@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +18,11 @@ import (
 
 const volume = "vol-00000001"
 
+// environment is all that is needed to reach a cloud.
+func environment(name string) string {
+	return map[string]string{"MALLEE_ENDPOINT": "https://clc.example", "AWS_ACCESS_KEY_ID": "AKEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"}[name]
+}
+
 // runAfter runs the tool with the patience of a person's, against c, and stops
 // it after the given time as Ctrl-C would.
 func runAfter(t *testing.T, c *memory, stop time.Duration, args ...string) (code int, stdout, stderr string) {
@@ -27,8 +33,9 @@ func runAfter(t *testing.T, c *memory, stop time.Duration, args ...string) (code
 	var out, errs bytes.Buffer
 	tool := &tool{
 		stdout: &out, stderr: &errs,
-		getenv:   func(string) string { return "set" },
-		dial:     func(client.Config) (cloud, error) { return cloud{c, c, c}, nil },
+		columns:  func(io.Writer) int { return 0 },
+		getenv:   environment,
+		dial:     func(client.Config) (cloud, error) { return inMemory(c), nil },
 		patience: defaultPatience,
 	}
 	code = tool.run(ctx, append([]string{"mallee"}, args...))

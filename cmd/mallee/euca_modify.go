@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mallee-io/mallee"
+)
+
+// eucaModify is euca-modify-property.
+func (t *tool) eucaModify() *cobra.Command {
+	var values, files, resets []string
+	cmd := &cobra.Command{
+		Use:   modifyProperty + " {-p KEY=VALUE | -f KEY=FILE | -r KEY}...",
+		Short: "Set and reset properties",
+		Long: `Set and reset properties: first those of -p, then those of -f, then those of -r. The
+command line and all files are read and checked before the first property changes;
+when the cloud refuses one, those before it have changed and are printed.
+
+A value from a file loses one end of line at its end. It is text in UTF-8 of at most
+64 KiB.` + eucaHelp,
+		Example: `  euca-modify-property -p PARTI00.storage.ncpaths=10.107.1.200,10.108.1.200
+  euca-modify-property -f PARTI00.storage.sanpassword=/root/san.secret
+  euca-modify-property -f PARTI00.storage.sanpassword=-
+  euca-modify-property -r PARTI00.storage.ncpaths -r PARTI00.storage.scpaths`,
+		Args:   cobra.NoArgs,
+		PreRun: func(*cobra.Command, []string) { t.parsed = true },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if len(values)+len(files)+len(resets) == 0 {
+				return usageError{errors.New("one of -p, -f and -r is needed"), cmd.CommandPath()}
+			}
+			changes, err := t.eucaChanges(values, files, resets)
+			if err != nil {
+				return err
+			}
+			c, err := t.connect()
+			if err != nil {
+				return err
+			}
+			for _, change := range changes {
+				done, err := call(cmd.Context(), func(ctx context.Context) (mallee.PropertyChange, error) { return change.make(ctx, c) })
+				if err != nil {
+					return failure("set", change.key, err)
+				}
+				fmt.Fprintf(t.stdout, "PROPERTY\t%s\t%s was %s\n", done.Name, done.Value, done.OldValue)
+			}
+			return nil
+		},
+	}
+	t.connection.flags(cmd.Flags())
+	cmd.Flags().StringArrayVarP(&values, "property", "p", nil, "KEY=VALUE: set KEY to VALUE; may be given more than once")
+	cmd.Flags().StringArrayVarP(&files, "property-from-file", "f", nil, "KEY=FILE: set KEY to what is in FILE, - for stdin; may be given more than once")
+	cmd.Flags().StringArrayVarP(&resets, "property-to-reset", "r", nil, "KEY: set KEY to its default; may be given more than once")
+	cmd.CompletionOptions.DisableDefaultCmd = true
+	return cmd
+}
+
+// eucaChange is what one option asks for.
+type eucaChange struct {
+	key, value string
+	reset      bool
+}
+
+func (e eucaChange) make(ctx context.Context, c cloud) (mallee.PropertyChange, error) {
+	if e.reset {
+		return c.ResetProperty(ctx, e.key)
+	}
+	return c.SetProperty(ctx, e.key, e.value)
+}
+
+func (t *tool) eucaChanges(values, files, resets []string) ([]eucaChange, error) {
+	var changes []eucaChange
+	for _, option := range values {
+		key, value, ok := strings.Cut(option, "=")
+		if !ok || key == "" {
+			return nil, eucaFormError(option)
+		}
+		changes = append(changes, eucaChange{key: key, value: value})
+	}
+	source := valueSource{stdin: t.stdin}
+	for _, option := range files {
+		key, name, ok := strings.Cut(option, "=")
+		if !ok || key == "" || name == "" {
+			return nil, eucaFormError(option)
+		}
+		value, err := source.read(name)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the value of %s: %w", key, err)
+		}
+		changes = append(changes, eucaChange{key: key, value: value})
+	}
+	for _, key := range resets {
+		if key == "" {
+			return nil, errors.New("-r needs the name of a property")
+		}
+		changes = append(changes, eucaChange{key: key, reset: true})
+	}
+	return changes, nil
+}
+
+// eucaFormError is an option without "=", in the original's words.
+type eucaFormError string
+
+func (e eucaFormError) Error() string { return "Options must be of the form KEY=VALUE: " + string(e) }
