@@ -52,6 +52,8 @@ type Volume struct {
 	// CHAP is for logins to Target; zero for one that asks for no proof. Another
 	// one than before is used from the next login on: a session that is up stays.
 	CHAP CHAP
+	// SizeBytes is what the device shall have at least; 0 for what the LUN has.
+	SizeBytes uint64
 	// MinPaths is how many verified, usable paths Attach waits for; 0 means 1.
 	MinPaths int
 }

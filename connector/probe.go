@@ -41,6 +41,7 @@ type probes struct {
 	ended   broadcast      // sent at the end of each
 	session map[int]*probe // the search for the LUN on a session, by the session's number
 	stray   map[string]*probe
+	drops   map[string]bool // disks that are being removed
 }
 
 // probe is the search for the LUN on one session and the proof of its identity,
@@ -50,6 +51,8 @@ type probe struct {
 	running bool
 	at      time.Time // when the last one ended
 	disk    block.Disk
+	size    uint64    // that the disk shall have at least, in bytes
+	hurry   bool      // that has changed since a look began
 	addAt   time.Time // when multipathd may be asked to add the disk
 	refused int       // how often it would not
 	err     error
@@ -61,23 +64,30 @@ func (p *probe) pause() time.Duration {
 	switch {
 	case p.wrong:
 		return quarantine
-	case p.err != nil:
+	case p.err != nil, p.disk.SizeBytes < p.size:
 		return lunRetry
 	}
 	return provenFor
 }
 
+// shall notes the size that the disk shall have: a new one is looked for at once.
+func (p *probe) shall(size uint64) {
+	if p.size != size {
+		p.size, p.hurry = size, !p.at.IsZero()
+	}
+}
+
 // start runs look for p beside the caller, if that is due. ps is locked.
 func (ps *probes) start(p *probe, look func() (block.Disk, bool, error), news func(*probe)) {
-	if p.running || ps.closed || time.Since(p.at) < p.pause() {
+	if p.running || ps.closed || !p.hurry && time.Since(p.at) < p.pause() {
 		return
 	}
-	p.running = true
+	p.running, p.hurry = true, false
 	ps.running++
 	go func() {
 		disk, wrong, err := look()
 		ps.mu.Lock()
-		changed := p.at.IsZero() || (err == nil) != (p.err == nil) || disk.Name != p.disk.Name
+		changed := p.at.IsZero() || (err == nil) != (p.err == nil) || disk.Name != p.disk.Name || disk.SizeBytes != p.disk.SizeBytes
 		p.running, p.at, p.disk, p.err, p.wrong = false, time.Now(), disk, err, wrong
 		if changed && err == nil {
 			p.addAt, p.refused = p.at.Add(adoptionPatience), 0
@@ -106,6 +116,7 @@ func (c *Connector) probe(ctx context.Context, state *volume, v Volume, s openis
 		p = &probe{lun: v.LUN}
 		ps.session[s.ID] = p
 	}
+	p.shall(v.SizeBytes)
 	ctx = context.WithoutCancel(ctx)
 	ps.start(p, func() (block.Disk, bool, error) { return c.look(ctx, v, s) }, func(p *probe) {
 		if p.err != nil {
@@ -123,6 +134,28 @@ func (ps *probes) forget(session int) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	delete(ps.session, session)
+}
+
+// drop runs remove beside the caller, unless that of the same disk runs already.
+func (ps *probes) drop(disk string, remove func()) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if ps.closed || ps.drops[disk] {
+		return
+	}
+	if ps.drops == nil {
+		ps.drops = map[string]bool{}
+	}
+	ps.drops[disk] = true
+	ps.running++
+	go func() {
+		remove()
+		ps.mu.Lock()
+		delete(ps.drops, disk)
+		ps.running--
+		ps.mu.Unlock()
+		ps.ended.Send()
+	}()
 }
 
 // postpone notes when multipathd may next be asked to add a session's disk.
@@ -196,6 +229,9 @@ func (c *Connector) look(ctx context.Context, v Volume, s openiscsi.Session) (di
 	} else if err != nil {
 		return disk, false, err
 	}
+	if disk, err = c.remeasure(disk, v.SizeBytes); err != nil {
+		return disk, false, err
+	}
 	// What is inside is the guest's: the kernel reads the partition table of
 	// every new disk by itself.
 	if err := c.devices.ForgetPartitions(disk.Name); err != nil {
@@ -249,8 +285,11 @@ func (c *Connector) proveStrays(ctx context.Context, state *volume, v Volume, se
 			if !strays[disk.Name] || !s.LoggedIn() {
 				continue
 			}
-			state.probes.startStray(disk.Name, func() (block.Disk, bool, error) {
+			state.probes.startStray(disk.Name, v.SizeBytes, func() (block.Disk, bool, error) {
 				wrong, err := c.prove(ctx, v, disk)
+				if err == nil {
+					disk, err = c.remeasure(disk, v.SizeBytes)
+				}
 				return disk, wrong, err
 			}, c.wake.Send)
 		}
@@ -258,7 +297,7 @@ func (c *Connector) proveStrays(ctx context.Context, state *volume, v Volume, se
 	return nil
 }
 
-func (ps *probes) startStray(disk string, look func() (block.Disk, bool, error), wake func()) {
+func (ps *probes) startStray(disk string, size uint64, look func() (block.Disk, bool, error), wake func()) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	if ps.stray == nil {
@@ -270,6 +309,7 @@ func (ps *probes) startStray(disk string, look func() (block.Disk, bool, error),
 		p = &probe{}
 		ps.stray[disk] = p
 	}
+	p.shall(size)
 	ps.start(p, look, func(*probe) { wake() })
 }
 

@@ -19,8 +19,10 @@ func scanned(t *testing.T, c *Connector) {
 	if err := os.MkdirAll(filepath.Join(dir, "block", "sdb"), 0o755); err != nil {
 		t.Error(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "state"), []byte("running\n"), 0o600); err != nil {
-		t.Error(err)
+	for file, content := range map[string]string{"state": "running\n", "block/sdb/size": sectors + "\n"} {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(content), 0o600); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

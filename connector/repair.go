@@ -63,7 +63,10 @@ func (c *Connector) Repair(ctx context.Context, v Volume) (Status, error) {
 	if err := c.proveStrays(ctx, state, v, sessions, m, status.Paths); err != nil {
 		return status, err
 	}
-	return status, c.name(v, &status)
+	if err := c.name(v, &status); err != nil {
+		return status, err
+	}
+	return status, c.grow(ctx, state, v, sessions, m, &status)
 }
 
 // name gives v's map its name, once enough paths have proved what it is, and
@@ -172,6 +175,10 @@ func (c *Connector) inMap(ctx context.Context, state *volume, session int, m mul
 			return PathUp, ""
 		}
 		return PathDown, fmt.Sprintf("multipathd says %s, %s", p.DM, p.Checker)
+	}
+	if pr.disk.SizeBytes < pr.size {
+		// In the map it would hold up the others.
+		return PathJoining, fmt.Sprintf("verified; it has %d bytes, and the volume shall have %d", pr.disk.SizeBytes, pr.size)
 	}
 	if now := time.Now(); now.After(pr.addAt) {
 		state.probes.postpone(session, now.Add(adoptionPatience))

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -45,6 +46,7 @@ type machine struct {
 	mu      sync.Mutex
 	maps    string            // what multipathd says
 	kernel  map[string]string // the kernel's maps: UUID to name
+	resizes int               // how often multipathd was asked to resize a map
 	answers map[string]string // what a disk answers when it is asked who it is
 }
 
@@ -74,6 +76,9 @@ func newMachine(t *testing.T) *machine {
 		return "", fmt.Errorf("cannot ask %s for its identity", disk)
 	}
 	m.say(`{"maps": []}`)
+	for _, name := range []string{"dm-0", "dm-4"} {
+		m.write("class/block/"+name+"/size", sectors)
+	}
 	listener, err := net.Listen("unix", c.multipath.Socket)
 	if err != nil {
 		t.Fatal(err)
@@ -131,13 +136,45 @@ func (m *machine) answer(conn net.Conn) {
 	if binary.Read(conn, binary.NativeEndian, &length) != nil {
 		return
 	}
-	if _, err := io.CopyN(io.Discard, conn, int64(length)); err != nil {
+	command := make([]byte, length)
+	if _, err := io.ReadFull(conn, command); err != nil {
 		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	conn.Write(append(binary.NativeEndian.AppendUint64(nil, uint64(len(m.maps))), m.maps...))
+	reply := m.maps
+	if name, ok := strings.CutPrefix(string(command), "resize map "); ok {
+		reply = m.resize(strings.TrimRight(name, "\x00"))
+	}
+	conn.Write(append(binary.NativeEndian.AppendUint64(nil, uint64(len(reply))), reply...))
 }
+
+// resize does what multipathd and the kernel do: the map becomes as large as its
+// first disk is, and nothing at all when another disk is smaller. m is locked.
+func (m *machine) resize(name string) string {
+	m.resizes++
+	read := func(device string) (n uint64) {
+		text, err := os.ReadFile(filepath.Join(m.dir, "class/block", device, "size"))
+		if _, scanErr := fmt.Sscan(string(text), &n); err != nil || scanErr != nil {
+			m.t.Errorf("no size of %s: %v, %v", device, err, scanErr)
+		}
+		return n
+	}
+	var first uint64
+	for _, match := range regexp.MustCompile(`"dev": "(sd[a-z])"`).FindAllStringSubmatch(m.maps, -1) {
+		size := read(match[1])
+		if first == 0 {
+			first = size
+		}
+		if size < first {
+			return "fail\n"
+		}
+	}
+	m.write("class/block/"+name+"/size", fmt.Sprint(first))
+	return "ok\n"
+}
+
+const sectors = "2097152" // 1 GiB
 
 func (m *machine) write(file, content string) {
 	m.t.Helper()
@@ -163,6 +200,9 @@ func (m *machine) session(state string) {
 		"connection1:0/iscsi_connection/c/persistent_port":     "3260",
 		"target2:0:0/2:0:0:5/block/sdb/device/delete":          "",
 		"target2:0:0/2:0:0:5/block/sdb/holders/dm-0/something": "",
+		"target2:0:0/2:0:0:5/block/sdb/device/rescan":          "",
+		"target2:0:0/2:0:0:5/block/sdb/size":                   sectors,
+		"target2:0:0/2:0:0:5/wwid":                             "naa." + wwid[1:],
 	} {
 		m.write(filepath.Join(base, file), content)
 	}
@@ -172,6 +212,7 @@ func (m *machine) session(state string) {
 		"class/iscsi_connection/connection1:0":  base + "/connection1:0/iscsi_connection/c",
 		base + "/iscsi_session/session1/device": base,
 		"block/sdb":                             base + "/target2:0:0/2:0:0:5/block/sdb",
+		"class/block/sdb":                       base + "/target2:0:0/2:0:0:5/block/sdb",
 	} {
 		link = filepath.Join(m.dir, link)
 		if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {

@@ -33,6 +33,11 @@ type Status struct {
 	Ready  bool   // enough paths are up: the device may be used
 	Device string // "/dev/mallee/NAME"; empty before enough paths of its map were verified
 	Map    string // "dm-0"; empty while the kernel has no map
+	// SizeBytes is what the device has; 0 while the kernel has no map.
+	SizeBytes uint64
+	// Growth says what the device waits for that has less than Volume.SizeBytes;
+	// empty when it has that much.
+	Growth string
 	Paths  []Path
 }
 

@@ -14,6 +14,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// SizeBytes returns the size of a device, a disk or a map.
+func (d Devices) SizeBytes(name string) (uint64, error) {
+	size, err := readSize(d.sys("class", "block", name))
+	if err != nil {
+		return 0, fmt.Errorf("cannot tell the size of %s: %w", name, err)
+	}
+	return size, nil
+}
+
+// readSize reads the attribute size, which is in units of 512 bytes whatever the
+// device's own blocks are (block/genhd.c, part_size_show).
+func readSize(dir string) (uint64, error) {
+	text, err := os.ReadFile(filepath.Join(dir, "size"))
+	if err != nil {
+		return 0, err
+	}
+	sectors, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 55)
+	return sectors * 512, err
+}
+
 // Flush writes back what the page cache holds for a device and returns when the
 // device has it. It blocks for as long as I/O to the device does.
 func (d Devices) Flush(name string) error {

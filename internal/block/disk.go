@@ -24,6 +24,8 @@ type Disk struct {
 	WWID string
 	// Map is the device-mapper device that holds the disk, "dm-0", or empty.
 	Map string
+	// SizeBytes is what the kernel takes the disk for; Rescan makes it ask.
+	SizeBytes uint64
 }
 
 // SessionDisks returns the disks of an iSCSI session, found below the session
@@ -68,6 +70,9 @@ func readDisk(dir string) (Disk, error) {
 	if digits, ok := strings.CutPrefix(strings.TrimSpace(string(wwid)), "naa."); ok {
 		disk.WWID = "3" + digits
 	}
+	if disk.SizeBytes, err = readSize(filepath.Join(dir, "block", disk.Name)); err != nil {
+		return Disk{}, err
+	}
 	holders, _ := os.ReadDir(filepath.Join(dir, "block", disk.Name, "holders"))
 	for _, h := range holders {
 		if strings.HasPrefix(h.Name(), "dm-") {
@@ -85,6 +90,16 @@ func (d Devices) ScanLUN(host int, lun uint64) error {
 	// (drivers/scsi/scsi_transport_iscsi.c, iscsi_user_scan_session).
 	if err := os.WriteFile(file, fmt.Appendf(nil, "0 0 %d", lun), 0); err != nil {
 		return fmt.Errorf("cannot scan LUN %d on host%d: %w", lun, host, err)
+	}
+	return nil
+}
+
+// Rescan makes the kernel ask a disk for its size, and returns when it has asked.
+// It may block for as long as the target does not answer; a disk that cannot be
+// asked keeps the size that it has, without an error.
+func (d Devices) Rescan(name string) error {
+	if err := os.WriteFile(d.sys("block", name, "device", "rescan"), []byte("1"), 0); err != nil {
+		return fmt.Errorf("cannot rescan %s: %w", name, err)
 	}
 	return nil
 }

@@ -3,7 +3,9 @@
 package block_test
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -100,8 +102,8 @@ func TestSessionDisks(t *testing.T) {
 	}
 	slices.SortFunc(got, func(a, b block.Disk) int { return int(a.LUN) - int(b.LUN) })
 	want := []block.Disk{
-		{Name: "sdb", LUN: 5, WWID: "360014056d6c6c650123456789abcdef0", Map: "dm-0"},
-		{Name: "sdc", LUN: 300},
+		{Name: "sdb", LUN: 5, WWID: "360014056d6c6c650123456789abcdef0", Map: "dm-0", SizeBytes: 1 << 30},
+		{Name: "sdc", LUN: 300, SizeBytes: 1 << 30},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
@@ -122,6 +124,41 @@ func TestScanLUNLooksForOneLUN(t *testing.T) {
 	}
 	if err := m.devices().ScanLUN(3, 5); err == nil {
 		t.Error("a host that is not there was scanned")
+	}
+}
+
+func TestRescan(t *testing.T) {
+	m := newMachine(t)
+	m.session(1, 2)
+	m.disk("sdb", 1, 2, 5, "running")
+	m.write("sys/devices/platform/host2/session1/target2:0:0/2:0:0:5/rescan", "")
+	if err := m.devices().Rescan("sdb"); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := os.ReadFile(filepath.Join(m.dir, "sys/block/sdb/device/rescan")); string(got) != "1" {
+		t.Errorf("wrote %q", got)
+	}
+	if err := m.devices().Rescan("sdx"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a disk that is gone: %v", err)
+	}
+}
+
+func TestSizeBytes(t *testing.T) {
+	m := newMachine(t)
+	for content, want := range map[string]uint64{"2097152\n": 1 << 30, "0\n": 0, "1\n": 512} {
+		m.write("sys/class/block/dm-0/size", content)
+		if got, err := m.devices().SizeBytes("dm-0"); err != nil || got != want {
+			t.Errorf("of %q: %d, %v, want %d", content, got, err, want)
+		}
+	}
+	for _, content := range []string{"", "-1\n", "many\n", "18446744073709551615\n"} {
+		m.write("sys/class/block/dm-0/size", content)
+		if got, err := m.devices().SizeBytes("dm-0"); err == nil {
+			t.Errorf("of %q: %d and no error", content, got)
+		}
+	}
+	if _, err := m.devices().SizeBytes("dm-1"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a device that is gone: %v", err)
 	}
 }
 

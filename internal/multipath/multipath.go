@@ -120,6 +120,15 @@ func (c Client) RemoveMap(ctx context.Context, name string) error {
 	return c.do(ctx, "remove map "+name)
 }
 
+// ResizeMap makes a map as large as its disks are. It answers well, too, when it
+// changes nothing: multipathd looks at the first disk alone (0.9.4,
+// multipathd/cli_handlers.c, cli_resize). All disks must have the new size, or
+// the kernel refuses the map; and one of them must carry I/O: I/O that waits for
+// a path fails, since multipathd suspends the map without keeping it.
+func (c Client) ResizeMap(ctx context.Context, name string) error {
+	return c.do(ctx, "resize map "+name)
+}
+
 // DisableQueueing makes I/O to a map without usable paths fail at once.
 func (c Client) DisableQueueing(ctx context.Context, name string) error {
 	return c.do(ctx, "disablequeueing map "+name)

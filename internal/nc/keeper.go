@@ -133,6 +133,7 @@ func (k *keeper) attach(ctx context.Context, w wish, before, report *cloudv1.Att
 		// What cannot be looked at now, because multipathd restarts say, is
 		// where it was.
 		report.State, report.Device = before.GetState(), before.GetDevice()
+		report.SizeBytes = before.GetSizeBytes()
 	}
 	if w.GetExport() == nil {
 		return whileIdle // the wish changes when the SAN offers the volume
@@ -152,13 +153,16 @@ func (k *keeper) attach(ctx context.Context, w wish, before, report *cloudv1.Att
 	report.Paths = paths(status)
 	if status.Device == "" {
 		if err == nil { // looked, and it is gone
-			report.State, report.Device = cloudv1.AttachmentReport_STATE_ATTACHING, ""
+			report.State, report.Device, report.SizeBytes = cloudv1.AttachmentReport_STATE_ATTACHING, "", 0
 		}
 		return whileWaiting
 	}
 	// A device that was handed out stays attached whatever becomes of its paths.
 	report.State, report.Device = cloudv1.AttachmentReport_STATE_ATTACHED, status.Device
-	if status.Up() < len(v.Portals) {
+	if err == nil {
+		report.SizeBytes, report.Message = status.SizeBytes, status.Growth
+	}
+	if status.Up() < len(v.Portals) || status.Growth != "" {
 		return whileWaiting
 	}
 	return whileAttached
@@ -180,11 +184,11 @@ func (k *keeper) detach(ctx context.Context, w wish, before, report *cloudv1.Att
 		report.Message, err = lost.Error(), nil
 	}
 	if err != nil {
-		report.Message, report.Device = err.Error(), before.GetDevice()
+		report.Message, report.Device, report.SizeBytes = err.Error(), before.GetDevice(), before.GetSizeBytes()
 		if _, inUse := errors.AsType[*connector.InUseError](err); inUse && pathsErr == nil {
 			// Its user relies on the paths until the device is given back.
 			status, _ := k.connector.Repair(ctx, v)
-			report.Paths, report.Device = paths(status), status.Device
+			report.Paths, report.Device, report.SizeBytes = paths(status), status.Device, status.SizeBytes
 		}
 		return whileWaiting
 	}
@@ -197,11 +201,12 @@ func (k *keeper) detach(ctx context.Context, w wish, before, report *cloudv1.Att
 func volume(w wish) (connector.Volume, error) {
 	e := w.GetExport()
 	v := connector.Volume{
-		Name:   w.GetVolumeId(),
-		WWID:   e.GetWwid(),
-		Target: e.GetTarget(),
-		LUN:    uint16(e.GetLun()),
-		CHAP:   w.chap,
+		Name:      w.GetVolumeId(),
+		WWID:      e.GetWwid(),
+		Target:    e.GetTarget(),
+		LUN:       uint16(e.GetLun()),
+		CHAP:      w.chap,
+		SizeBytes: w.GetSizeBytes(),
 	}
 	chosen, err := mallee.ParsePaths(w.ncpaths)
 	if err != nil {

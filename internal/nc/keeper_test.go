@@ -40,7 +40,7 @@ func TestVolumeJoinsPathsAndPortals(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := volume(wish{
 				&cloudv1.DesiredAttachment{
-					VolumeId: "vol-1a2b3c4d", Wanted: true,
+					VolumeId: "vol-1a2b3c4d", Wanted: true, SizeBytes: 2 << 30,
 					Export: &cloudv1.Export{Target: target, Lun: 5, Wwid: wwid, Portals: test.portals},
 				},
 				test.ncpaths,
@@ -55,7 +55,7 @@ func TestVolumeJoinsPathsAndPortals(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := connector.Volume{Name: "vol-1a2b3c4d", WWID: wwid, Target: target, LUN: 5, CHAP: connector.CHAP{Username: "nc1", Password: "OpenSesame"}}
+			want := connector.Volume{Name: "vol-1a2b3c4d", WWID: wwid, Target: target, LUN: 5, SizeBytes: 2 << 30, CHAP: connector.CHAP{Username: "nc1", Password: "OpenSesame"}}
 			for _, addr := range test.want {
 				want.Portals = append(want.Portals, connector.Portal{Addr: netip.MustParseAddrPort(addr), TPGT: 1})
 			}
@@ -102,7 +102,7 @@ func TestStep(t *testing.T) {
 	wanted, unwanted := unusable("vol-0000000a"), unusable("vol-0000000a")
 	unwanted.Wanted = false
 	noExport := unoffered("vol-0000000a", 1)
-	here := &cloudv1.AttachmentReport{VolumeId: "vol-0000000a", Generation: 1, State: attached, Device: device}
+	here := &cloudv1.AttachmentReport{VolumeId: "vol-0000000a", Generation: 1, State: attached, Device: device, SizeBytes: 1 << 30}
 	earlier := &cloudv1.AttachmentReport{VolumeId: "vol-0000000a", Generation: 0, State: attached, Device: device}
 	gone := &cloudv1.AttachmentReport{VolumeId: "vol-0000000a", Generation: 1, State: detached}
 	const noWWID = `"none" is no WWID: it must be 3 and the digits of an NAA designator`
@@ -128,13 +128,13 @@ func TestStep(t *testing.T) {
 			"cannot be looked at, and stays attached",
 			wish{DesiredAttachment: wanted, ncpaths: "nopath"},
 			here,
-			&cloudv1.AttachmentReport{State: attached, Device: device, Message: noWWID},
+			&cloudv1.AttachmentReport{State: attached, Device: device, SizeBytes: 1 << 30, Message: noWWID},
 		},
 		{
 			"paths that are none leave it attached",
 			wish{DesiredAttachment: wanted, ncpaths: "10.107.1.200,"},
 			here,
-			&cloudv1.AttachmentReport{State: attached, Device: device, Message: "the property ncpaths is not usable: " +
+			&cloudv1.AttachmentReport{State: attached, Device: device, SizeBytes: 1 << 30, Message: "the property ncpaths is not usable: " +
 				`element 2 of "10.107.1.200," is empty: write addresses separated by single commas`},
 		},
 		{
@@ -153,7 +153,7 @@ func TestStep(t *testing.T) {
 			"cannot be detached",
 			wish{DesiredAttachment: unwanted, ncpaths: "nopath"},
 			here,
-			&cloudv1.AttachmentReport{State: detaching, Message: noWWID, Device: "/dev/mallee/vol-0000000a"},
+			&cloudv1.AttachmentReport{State: detaching, Message: noWWID, Device: device, SizeBytes: 1 << 30},
 		},
 		{
 			"detached once for all",
