@@ -92,8 +92,9 @@ func (f filters[T]) apply(list []T, asked []filter) []T {
 	})
 }
 
-// choose returns the objects whose ids are asked for; all when none are.
-func choose[T any](list []T, ids []string, id func(T) string) ([]T, error) {
+// choose returns the objects whose ids are asked for; all when none are. Absent
+// makes the error for ids that no object has.
+func choose[T any](list []T, ids []string, id func(T) string, absent func(ids ...string) *query.Fault) ([]T, error) {
 	if len(ids) == 0 || slices.Contains(ids, verbose) {
 		return list, nil
 	}
@@ -109,7 +110,7 @@ func choose[T any](list []T, ids []string, id func(T) string) ([]T, error) {
 		asked[want] = true
 	}
 	if missing != nil {
-		return nil, notFound(missing...)
+		return nil, absent(missing...)
 	}
 	return keep(list, func(object T) bool { return asked[id(object)] }), nil
 }

@@ -127,7 +127,7 @@ func (a api) instances(ctx context.Context, ids []string) ([]instance, error) {
 	for _, n := range nodes {
 		all = append(all, instance{n, disks[n.InstanceID]})
 	}
-	return choose(all, ids, instanceID)
+	return choose(all, ids, instanceID, notFound)
 }
 
 func newInstanceItem(i instance) instanceItem {

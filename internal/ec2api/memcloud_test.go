@@ -32,7 +32,8 @@ type memCloud struct {
 	volumes map[mallee.VolumeID]mallee.Volume
 	tokens  map[string]mallee.VolumeID
 	tags    map[mallee.InstanceID]map[string]string
-	broken  error // what every call returns, unless nil
+	paths   []mallee.Path // what Paths tells; made up when nil
+	broken  error         // what every call returns, unless nil
 }
 
 func newMemCloud() *memCloud {
@@ -216,6 +217,9 @@ func (c *memCloud) Paths(ctx context.Context) ([]mallee.Path, error) {
 	volumes, err := c.Volumes(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if c.paths != nil {
+		return c.paths, nil
 	}
 	var paths []mallee.Path
 	for _, v := range volumes {

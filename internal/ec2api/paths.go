@@ -35,11 +35,7 @@ type pathItem struct {
 // describePaths lists the paths of the volumes asked for, of all when none is. A
 // volume that is not attached has no paths; one that does not exist is an error.
 func (a api) describePaths(ctx context.Context, in describePathsIn) (*describePathsOut, error) {
-	volumes, err := a.volumes.Volumes(ctx)
-	if err != nil {
-		return nil, err
-	}
-	chosen, err := choose(volumes, in.VolumeIDs, func(v mallee.Volume) string { return string(v.ID) })
+	chosen, err := a.chooseVolumes(ctx, in.VolumeIDs)
 	if err != nil {
 		return nil, err
 	}

@@ -31,6 +31,15 @@ func parseFailure(t *testing.T, body string) failure {
 	return f
 }
 
+// values are n values of the first filter.
+func values(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "&Filter.1.Value.%d=%d", i+1, i)
+	}
+	return b.String()
+}
+
 // The cloud of these tests has vol-00000001, free, and vol-00000002, attached to node1 as /dev/sdf.
 func TestBadCallsAreNamed(t *testing.T) {
 	s := serve(t)
@@ -61,6 +70,12 @@ func TestBadCallsAreNamed(t *testing.T) {
 		"size over the pool's":     {call{form: "Action=CreateVolume&AvailabilityZone=PARTI00&Size=101"}, 500, "InsufficientVolumeCapacity", "101"},
 		"unknown zone":             {call{form: "Action=CreateVolume&AvailabilityZone=PARTI99&Size=1"}, 400, "InvalidZone.NotFound", "PARTI99"},
 		"volume type":              {call{form: "Action=CreateVolume&AvailabilityZone=PARTI00&Size=1&VolumeType=io2"}, 400, "UnknownVolumeType", "io2"},
+		"encrypted":                {call{form: "Action=CreateVolume&AvailabilityZone=PARTI00&Size=1&Encrypted=true"}, 400, "UnsupportedOperation", "encrypted"},
+		"with a key":               {call{form: "Action=CreateVolume&AvailabilityZone=PARTI00&Size=1&KmsKeyId=x"}, 400, "InvalidParameterDependency", "Encrypted"},
+		"from a snapshot":          {call{form: "Action=CreateVolume&AvailabilityZone=PARTI00&Size=1&SnapshotId=snap-1a2b3c4d"}, 400, "InvalidSnapshot.NotFound", "snap-1a2b3c4d"},
+		"rate of a standard one":   {call{form: "Action=CreateVolume&AvailabilityZone=PARTI00&Size=1&Iops=100"}, 400, "InvalidParameterCombination", "Iops"},
+		"throughput of a gp3":      {call{form: "Action=CreateVolume&AvailabilityZone=PARTI00&Size=1&VolumeType=gp3&Throughput=125"}, 400, "InvalidParameterCombination", "gp3"},
+		"for several nodes":        {call{form: "Action=CreateVolume&AvailabilityZone=PARTI00&Size=1&MultiAttachEnabled=true"}, 400, "InvalidParameterCombination", "MultiAttachEnabled"},
 		"long token":               {call{form: "Action=CreateVolume&AvailabilityZone=PARTI00&Size=1&ClientToken=" + strings.Repeat("t", 65)}, 400, "InvalidParameterValue", "clientToken"},
 		"no volume id":             {call{form: "Action=DeleteVolume"}, 400, "MissingParameter", "VolumeId"},
 		"delete an unknown volume": {call{form: "Action=DeleteVolume&VolumeId=vol-99999999"}, 400, "InvalidVolume.NotFound", "vol-99999999"},
@@ -81,11 +96,19 @@ func TestBadCallsAreNamed(t *testing.T) {
 		"detach another device":    {call{form: "Action=DetachVolume&VolumeId=vol-00000002&Device=/dev/sdx"}, 400, "InvalidAttachment.NotFound", "vol-00000002"},
 		"force":                    {call{form: "Action=DetachVolume&VolumeId=vol-00000002&Force=true"}, 400, "UnsupportedOperation", "vol-00000002"},
 		"describe the unknown":     {call{form: "Action=DescribeVolumes&VolumeId.1=vol-00000001&VolumeId.2=vol-99999999"}, 400, "InvalidVolume.NotFound", "vol-99999999"},
+		"describe two unknown":     {call{form: "Action=DescribeVolumes&VolumeId.1=vol-88888888&VolumeId.2=vol-00000001&VolumeId.3=vol-99999999"}, 400, "InvalidVolume.NotFound", "The volumes 'vol-88888888, vol-99999999' do not exist."},
+		"status of the unknown":    {call{form: "Action=DescribeVolumeStatus&VolumeId.1=vol-99999999"}, 400, "InvalidVolume.NotFound", "vol-99999999"},
+		"attribute of the unknown": {call{form: "Action=DescribeVolumeAttribute&VolumeId=vol-99999999&Attribute=autoEnableIO"}, 400, "InvalidVolume.NotFound", "vol-99999999"},
+		"unknown attribute":        {call{form: "Action=DescribeVolumeAttribute&VolumeId=vol-00000001&Attribute=colour"}, 400, "InvalidParameterValue", "colour"},
+		"two unknown instances":    {call{form: "Action=DescribeInstances&InstanceId.1=i-88888888&InstanceId.2=i-99999999"}, 400, "InvalidInstanceID.NotFound", "'i-88888888, i-99999999'"},
 		"describe what is none":    {call{form: "Action=DescribeVolumes&VolumeId.1=foo"}, 400, "InvalidParameterValue", "(foo)"},
 		"paths of the unknown":     {call{form: "Action=DescribePaths&VolumeId.1=vol-99999999"}, 400, "InvalidVolume.NotFound", "vol-99999999"},
 		"unknown instance":         {call{form: "Action=DescribeInstances&InstanceId.1=i-99999999"}, 400, "InvalidInstanceID.NotFound", "i-99999999"},
 		"unknown filter":           {call{form: "Action=DescribeVolumes&Filter.1.Name=colour&Filter.1.Value.1=red"}, 400, "InvalidParameterValue", "colour"},
 		"filter without values":    {call{form: "Action=DescribeVolumes&Filter.1.Name=status"}, 400, "InvalidParameterValue", "status"},
+		"too many filter values":   {call{form: "Action=DescribeVolumes&Filter.1.Name=size" + values(201)}, 400, "FilterLimitExceeded", "200"},
+		"token of another list":    {call{form: "Action=DescribeInstances&NextToken=dm9sdW1lOnZvbC0xYTJiM2M0ZA"}, 400, "InvalidNextToken", "dm9s"},
+		"page of no volumes":       {call{form: "Action=DescribeVolumes&MaxResults=0"}, 400, "InvalidParameterValue", "(0)"},
 		"page too small":           {call{form: "Action=DescribeTags&MaxResults=4"}, 400, "InvalidParameterValue", "(4)"},
 		"page of named volumes":    {call{form: "Action=DescribeVolumes&MaxResults=5&VolumeId.1=vol-00000001"}, 400, "InvalidParameterCombination", "VolumeId"},
 		"forged page token":        {call{form: "Action=DescribeVolumes&NextToken=Zm9v"}, 400, "InvalidNextToken", "Zm9v"},

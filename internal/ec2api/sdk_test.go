@@ -111,6 +111,12 @@ func TestFilters(t *testing.T) {
 		"both":           {map[string][]string{"status": {"in-use"}, "size": {"1"}}, nil},
 		"zone":           {map[string][]string{"availability-zone": {"PARTI0?"}, "size": {"12"}}, []string{"vol-0000000c"}},
 		"another zone":   {map[string][]string{"availability-zone": {"PARTI01"}}, nil},
+		"literal star":   {map[string][]string{"volume-id": {`vol-000000\*c`}}, nil},
+		"no literal":     {map[string][]string{"attachment.device": {`\/dev\/sd\f`}}, []string{"vol-00000002"}},
+		"attach time":    {map[string][]string{"attachment.attach-time": {"2026-11-22T*"}}, []string{"vol-00000002"}},
+		"type":           {map[string][]string{"volume-type": {"standard"}, "size": {"7"}}, []string{"vol-00000007"}},
+		"encrypted":      {map[string][]string{"encrypted": {"true"}}, nil},
+		"when made":      {map[string][]string{"create-time": {"2026-11-22T12:00:00.123Z"}, "size": {"7"}, "multi-attach-enabled": {"false"}}, []string{"vol-00000007"}},
 		"stars":          {map[string][]string{"volume-id": {"*l-*0*0c"}}, []string{"vol-0000000c"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -60,7 +60,7 @@ func (a api) chooseVolumes(ctx context.Context, ids []string) ([]mallee.Volume, 
 	if err != nil {
 		return nil, err
 	}
-	return choose(all, ids, volumeID)
+	return choose(all, ids, volumeID, notFound)
 }
 
 func volumeFilters() filters[mallee.Volume] {

@@ -96,11 +96,16 @@ func (a api) describeZones(ctx context.Context, in describeZonesIn) (*describeZo
 		list = append(list, newZoneItem(p))
 	}
 	for _, names := range [][]string{in.ZoneNames, in.ZoneIDs} {
-		if list, err = choose(list, names, func(z zoneItem) string { return z.ZoneName }); err != nil {
-			return nil, query.Faultf("InvalidParameterValue", "Invalid availability zone: [%s]", strings.Join(names, ", "))
+		if list, err = choose(list, names, func(z zoneItem) string { return z.ZoneName }, noZone); err != nil {
+			return nil, err
 		}
 	}
 	return &describeZonesOut{Zones: query.Set[zoneItem]{Items: zoneFilters().apply(list, in.Filters)}}, nil
+}
+
+// noZone differs from what CreateVolume answers, as in EC2.
+func noZone(names ...string) *query.Fault {
+	return query.Faultf("InvalidParameterValue", "Invalid availability zone: [%s]", strings.Join(names, ", "))
 }
 
 func zoneFilters() filters[zoneItem] {
