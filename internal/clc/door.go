@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"path"
-	"strings"
 	"time"
 
 	"github.com/mallee-io/mallee"
@@ -54,10 +53,16 @@ func door(next http.Handler) http.Handler {
 		id := mallee.NewRequestID()
 		w.Header().Set("X-Amzn-Requestid", string(id))
 		r = r.WithContext(telemetry.WithRequestID(r.Context(), id))
-		if p := r.URL.Path; r.URL.RawPath != "" || p != "/" && strings.TrimSuffix(p, "/") != path.Clean(p) {
+		if r.URL.RawPath != "" || !plain(r.URL.Path) {
 			nowhere.ServeHTTP(w, r)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// plain reports whether a path is spelt as it is served, but for a slash at the end.
+func plain(p string) bool {
+	clean := path.Clean(p)
+	return p == clean || clean != "/" && p == clean+"/"
 }
