@@ -88,7 +88,7 @@ func kindOf(err error) mallee.Kind {
 		return mallee.NotFound
 	case code == "VolumeInUse":
 		return mallee.InUse
-	case code == "IncorrectState":
+	case code == "IncorrectState", code == "IncorrectModificationState":
 		return mallee.IncorrectState
 	case code == "InsufficientVolumeCapacity":
 		return mallee.Exhausted
@@ -110,6 +110,8 @@ func hint(kind mallee.Kind, id string) string {
 		return "is the CLC running, and its URL right?"
 	case kind == mallee.NotFound && strings.Contains(id, "."):
 		return "see what is there: mallee property list"
+	case kind == mallee.NotFound && mallee.ValidPartition(id) && !mallee.VolumeID(id).Valid() && !mallee.InstanceID(id).Valid():
+		return "see what is there: mallee partition list"
 	case kind == mallee.NotFound:
 		return "see what is there: mallee volume list, mallee node list"
 	case mallee.VolumeID(id).Valid() && (kind == mallee.InUse || kind == mallee.NotAttached || kind == mallee.IncorrectState):

@@ -25,11 +25,11 @@ var version = "dev"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	t := &tool{
-		stdin:   os.Stdin,
-		stdout:  os.Stdout,
-		stderr:  os.Stderr,
-		columns: columnsOf,
-		getenv:  os.Getenv,
+		stdin:  os.Stdin,
+		stdout: os.Stdout,
+		stderr: os.Stderr,
+		screen: screenOf,
+		getenv: os.Getenv,
 		dial: func(config client.Config) (cloud, error) {
 			c, err := client.New(config)
 			return cloud{volumes: c, growth: c, tags: c, fleet: c, properties: c}, err

@@ -25,7 +25,7 @@ func (p *progress) tell(text string) {
 	if took < p.t.patience.silence {
 		return
 	}
-	if columns := p.t.columns(p.t.stderr); columns > 0 {
+	if columns, _ := p.t.screen(p.t.stderr); columns > 0 {
 		p.columns = columns
 		line := []rune(fmt.Sprintf("%s (%v)", text, took.Truncate(time.Second)))
 		// A line that wraps could not be drawn over.

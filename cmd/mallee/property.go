@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 
 	"github.com/spf13/cobra"
 
@@ -13,24 +14,29 @@ import (
 )
 
 func (t *tool) propertyList() *cobra.Command {
-	return &cobra.Command{
+	var prefixes []string
+	l := listing[mallee.Property]{
+		t: t, what: "properties",
+		header: []string{"PROPERTY", "VALUE", "DESCRIPTION"},
+		row:    func(p mallee.Property) []string { return []string{p.Name, p.Value, p.Description} },
+		record: func(p mallee.Property) any { return recordProperty(p) },
+		each: func(ctx context.Context, c cloud, _ int) iter.Seq2[mallee.Property, error] {
+			return sequence(call(ctx, func(ctx context.Context) ([]mallee.Property, error) { return c.Properties(ctx, prefixes...) }))
+		},
+	}
+	cmd := &cobra.Command{
 		Use:     "list [PREFIX]...",
 		Short:   "List properties, all or those whose names begin so",
 		Example: "  mallee property list\n  mallee property list PARTI00.storage",
 
 		ValidArgsFunction: t.arguments(true, propertyWords),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			list, err := t.properties(cmd.Context(), args)
-			if err != nil {
-				return err
-			}
-			return t.print(convert(list, recordProperty), func() string {
-				return table([]string{"PROPERTY", "VALUE", "DESCRIPTION"}, convert(list, func(p mallee.Property) []string {
-					return []string{p.Name, p.Value, p.Description}
-				}))
-			})
+			prefixes = args
+			return l.run(cmd.Context())
 		},
 	}
+	l.flags(cmd)
+	return cmd
 }
 
 func (t *tool) propertyGet() *cobra.Command {

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"slices"
@@ -73,7 +72,7 @@ func toolCommand(name string) func(*testscript.TestScript, bool, []string) {
 		}
 		t := &tool{
 			stdin: bytes.NewReader(stdin), stdout: ts.Stdout(), stderr: ts.Stderr(), getenv: ts.Getenv,
-			columns: func(io.Writer) int { return 0 },
+			screen: noTerminal,
 			dial: func(c client.Config) (cloud, error) {
 				s.config = c
 				return inMemory(s.cloud), nil

@@ -15,7 +15,7 @@ import (
 type tool struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	columns        func(io.Writer) int // of a terminal; 0 for what is none
+	screen         func(io.Writer) (columns, rows int) // of a terminal; 0, 0 for what is none
 	getenv         func(name string) string
 	dial           func(client.Config) (cloud, error)
 	patience       patience

@@ -70,7 +70,7 @@ func TestCommandsExplainThemselves(t *testing.T) {
 				}
 			}
 			var out bytes.Buffer
-			help := &tool{stdout: &out, stderr: &out, stdin: strings.NewReader(""), getenv: environment, columns: func(io.Writer) int { return 0 }}
+			help := &tool{stdout: &out, stderr: &out, stdin: strings.NewReader(""), getenv: environment, screen: noTerminal}
 			if code := help.run(t.Context(), append(strings.Fields(path), "--help")); code != exitOK || !strings.Contains(out.String(), "Examples:\n") {
 				t.Errorf("--help exits with %d and prints\n%s", code, out.String())
 			}
@@ -82,7 +82,7 @@ func TestManualPages(t *testing.T) {
 	t.Setenv("SOURCE_DATE_EPOCH", "1793534400")
 	dir := filepath.Join(t.TempDir(), "man1")
 	var errs bytes.Buffer
-	pages := &tool{stdout: io.Discard, stderr: &errs, stdin: strings.NewReader(""), getenv: environment, columns: func(io.Writer) int { return 0 }}
+	pages := &tool{stdout: io.Discard, stderr: &errs, stdin: strings.NewReader(""), getenv: environment, screen: noTerminal}
 	if code := pages.run(t.Context(), []string{"mallee", "man", dir}); code != exitOK {
 		t.Fatalf("exits with %d: %s", code, errs.String())
 	}

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -61,13 +60,10 @@ func lookAt(ctx context.Context, c cloud, id mallee.VolumeID) (mallee.Volume, cl
 	if err != nil {
 		return v, "", err
 	}
-	var status client.VolumeStatus
-	if v.Modification, err = c.Modification(ctx, id); err == nil {
-		status, err = c.VolumeStatus(ctx, id)
+	if v.Modification, err = c.Modification(ctx, id); err != nil {
+		return v, "", err
 	}
-	if refused, ok := errors.AsType[*client.APIError](err); ok && refused.Code == "InvalidAction" {
-		err = nil // a CLC of an earlier version knows neither
-	}
+	status, err := c.VolumeStatus(ctx, id)
 	return v, status, err
 }
 

@@ -18,6 +18,8 @@ import (
 
 const volume = "vol-00000001"
 
+func noTerminal(io.Writer) (columns, rows int) { return 0, 0 }
+
 // environment is all that is needed to reach a cloud.
 func environment(name string) string {
 	return map[string]string{"MALLEE_ENDPOINT": "https://clc.example", "AWS_ACCESS_KEY_ID": "AKEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"}[name]
@@ -33,7 +35,7 @@ func runAfter(t *testing.T, c *memory, stop time.Duration, args ...string) (code
 	var out, errs bytes.Buffer
 	tool := &tool{
 		stdout: &out, stderr: &errs,
-		columns:  func(io.Writer) int { return 0 },
+		screen:   noTerminal,
 		getenv:   environment,
 		dial:     func(client.Config) (cloud, error) { return inMemory(c), nil },
 		patience: defaultPatience,

@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,7 +62,7 @@ func (t *tool) show(ctx context.Context, watch bool, look func(context.Context) 
 			}
 			// The screen is drawn anew also over the word that the cloud was away.
 			if now := b.String(); first || now != last || silent {
-				if err := t.redraw(now, now != last || first); err != nil {
+				if err := t.redraw(now, first, first || now != last); err != nil {
 					return err
 				}
 				last, silent = now, false
@@ -75,20 +77,36 @@ func (t *tool) show(ctx context.Context, watch bool, look func(context.Context) 
 }
 
 // redraw shows text in place of what was shown before.
-func (t *tool) redraw(text string, changed bool) error {
+func (t *tool) redraw(text string, first, changed bool) error {
 	var err error
-	switch {
-	case t.columns(t.stdout) > 0 && t.output == "text":
-		// Each line is cleared after its end, the screen after the last: to clear
-		// it first would flicker.
-		_, err = fmt.Fprint(t.stdout, "\x1b[H", strings.ReplaceAll(text, "\n", "\x1b[K\n"), "\x1b[J")
+	switch _, rows := t.screen(t.stdout); {
+	case rows > 0 && t.output == "text":
+		text = head(text, rows-1)
+		if first {
+			text = "\x1b[2J\x1b[H" + text
+		} else {
+			// Each line is cleared behind its end, and the screen below the last:
+			// to clear all of it first would flicker.
+			text = "\x1b[H" + strings.ReplaceAll(text, "\n", "\x1b[K\n") + "\x1b[J"
+		}
+		_, err = io.WriteString(t.stdout, text)
 	case !changed:
 	case t.output == "yaml":
-		_, err = fmt.Fprint(t.stdout, "---\n", text)
+		_, err = io.WriteString(t.stdout, "---\n"+text)
 	case t.output == "json":
-		_, err = fmt.Fprint(t.stdout, text)
+		_, err = io.WriteString(t.stdout, text)
 	default:
 		_, err = fmt.Fprintf(t.stdout, "%s\n%s\n", time.Now().UTC().Format(time.RFC3339), text)
 	}
 	return err
+}
+
+// head returns text as at most n lines, of which the last tells how many are left out.
+func head(text string, n int) string {
+	lines := slices.Collect(strings.Lines(text))
+	if len(lines) <= n {
+		return text
+	}
+	n = max(n-1, 0)
+	return strings.Join(lines[:n], "") + fmt.Sprintf("... %d more lines\n", len(lines)-n)
 }
