@@ -47,6 +47,10 @@ build: require-go ## build/mallee, build/malleed, build/mallee-lab: static, no r
 	ln -sf mallee build/euca-describe-properties
 	ln -sf mallee build/euca-modify-property
 
+.PHONY: man
+man: build ## build/man: the manual pages, dated by the last commit
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || date +%s) build/mallee man build/man
+
 .PHONY: generate
 generate: require-go $(tools)/protoc-gen-go $(tools)/protoc-gen-go-grpc ## write the Go code of api/**/*.proto
 	tools/debian-packages $(generate_packages)

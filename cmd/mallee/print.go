@@ -7,8 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-
-	"go.yaml.in/yaml/v3"
 )
 
 // outputs are the ways to write a result.
@@ -43,38 +41,6 @@ func encodeJSON(value any) ([]byte, error) {
 	encoder.SetEscapeHTML(false)
 	err := encoder.Encode(value)
 	return b.Bytes(), err
-}
-
-// encodeYAML writes what encodeJSON writes, as YAML. It goes by way of JSON, which
-// is YAML, so that names and order are declared once.
-func encodeYAML(value any) ([]byte, error) {
-	b, err := encodeJSON(value)
-	if err != nil {
-		return nil, err
-	}
-	var document yaml.Node
-	if err := yaml.Unmarshal(b, &document); err != nil {
-		return nil, err
-	}
-	plain(&document)
-	var out bytes.Buffer
-	encoder := yaml.NewEncoder(&out)
-	encoder.SetIndent(2)
-	if err := encoder.Encode(&document); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), encoder.Close()
-}
-
-// plain takes JSON's braces and quotes away. The encoder puts quotes back where a
-// string would read as something else.
-func plain(node *yaml.Node) {
-	if len(node.Content) > 0 || node.Kind == yaml.ScalarNode {
-		node.Style = 0 // but an empty list stays []
-	}
-	for _, child := range node.Content {
-		plain(child)
-	}
 }
 
 // convert returns f of each element, and an empty list, not null, for none.
