@@ -49,6 +49,8 @@ type fleet interface {
 	Partitions(ctx context.Context) ([]mallee.Partition, error)
 	Nodes(ctx context.Context) ([]mallee.Node, error)
 	Paths(ctx context.Context, ids ...mallee.VolumeID) ([]mallee.Path, error)
+	CreateJoinToken(ctx context.Context, spec mallee.JoinTokenSpec) (mallee.JoinToken, error)
+	RemoveNode(ctx context.Context, id mallee.InstanceID) error
 }
 
 type properties interface {

@@ -33,7 +33,7 @@ func (m *memory) Nodes(ctx context.Context) ([]mallee.Node, error) {
 		return nil, err
 	}
 	defer leave()
-	return []mallee.Node{{InstanceID: node, Name: "nc1", Partition: "PARTI00", Initiator: "iqn.2026-01.io.mallee:nc1", Live: true, Seen: epoch}}, nil
+	return []mallee.Node{{InstanceID: node, Name: "nc1", Partition: "PARTI00", Initiator: "iqn.2026-01.io.mallee:nc1", Live: true, Seen: epoch, Joined: epoch, CertificateEnds: epoch.AddDate(0, 0, 30)}}, nil
 }
 
 // Paths tells of four expected paths to each attached volume, one of them down.

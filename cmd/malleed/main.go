@@ -28,12 +28,13 @@ var version string
 // options are the flags that every subcommand has.
 type options struct {
 	configPath string
+	iscsiDir   string // replaces /etc/iscsi in tests
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := newRootCommand().ExecuteContext(ctx); err != nil {
+	if err := newRootCommand(&options{}).ExecuteContext(ctx); err != nil {
 		fmt.Fprintf(os.Stderr, "malleed: %v\n", err)
 		if e, ok := errors.AsType[*mallee.Error](err); ok && e.Hint != "" {
 			fmt.Fprintf(os.Stderr, "  %s\n", e.Hint)
@@ -43,8 +44,7 @@ func main() {
 	}
 }
 
-func newRootCommand() *cobra.Command {
-	o := &options{}
+func newRootCommand(o *options) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "malleed",
 		Short:         "Run a role of Mallee: block volumes on an iSCSI SAN over several paths",

@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
-	"google.golang.org/grpc"
 
 	"github.com/mallee-io/mallee/connector"
 	"github.com/mallee-io/mallee/internal/command"
@@ -20,7 +19,7 @@ import (
 )
 
 func newNCCommand(o *options) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "nc",
 		Short: "Run a node controller: volumes as multipath devices on this machine",
 		Args:  cobra.NoArgs,
@@ -28,24 +27,31 @@ func newNCCommand(o *options) *cobra.Command {
 			return run(cmd, o, rpc.NC, runNC)
 		},
 	}
+	cmd.AddCommand(newJoinCommand(o, rpc.NC))
+	return cmd
 }
 
 func runNC(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	if err := c.NC.Check(); err != nil {
 		return err
 	}
-	bundle, err := rpc.LoadBundle(c.NC.Certs)
+	p, err := openPart(rpc.NC, c.NC.Certs, c.NC.CLC)
 	if err != nil {
 		return err
 	}
+	if err := p.of(c.NC.Partition); err != nil {
+		return err
+	}
 	registry := telemetry.NewRegistry()
+	registry.MustRegister(p.bundle.Metric())
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return telemetry.ServeMetrics(ctx, c.NC.MetricsListen, registry) })
+	g.Go(func() error { return p.renew(ctx, log) })
 	g.Go(func() error {
 		return nc.Run(ctx, nc.Options{
 			Partition: c.NC.Partition,
-			CLC:       c.NC.CLC,
-			Dial:      func(addr string) (*grpc.ClientConn, error) { return rpc.Dial(addr, bundle, rpc.CLC) },
+			CLC:       p.clc,
+			Dial:      p.dial(rpc.CLC),
 			Connector: connector.New(connector.Options{Log: log}),
 			Host:      &host.Host{Run: command.Runner{Log: log}, Log: log},
 			Log:       log,

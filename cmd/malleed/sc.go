@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
-	"google.golang.org/grpc"
 
 	"github.com/mallee-io/mallee/internal/config"
 	"github.com/mallee-io/mallee/internal/rpc"
@@ -19,35 +18,39 @@ import (
 )
 
 func newSCCommand(o *options) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "sc",
 		Short: "Run the storage controller of a partition",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return run(cmd, o, rpc.SC, runSC) },
 	}
+	cmd.AddCommand(newJoinCommand(o, rpc.SC))
+	return cmd
 }
 
 func runSC(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	if err := c.SC.Check(); err != nil {
 		return err
 	}
-	bundle, err := rpc.LoadBundle(c.SC.Certs)
+	p, err := openPart(rpc.SC, c.SC.Certs, c.SC.CLC)
 	if err != nil {
 		return err
 	}
-	dial := func(role rpc.Role) func(addr string) (*grpc.ClientConn, error) {
-		return func(addr string) (*grpc.ClientConn, error) { return rpc.Dial(addr, bundle, role) }
+	if err := p.of(c.SC.Partition); err != nil {
+		return err
 	}
 	registry := telemetry.NewRegistry()
+	registry.MustRegister(p.bundle.Metric())
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return telemetry.ServeMetrics(ctx, c.SC.MetricsListen, registry) })
+	g.Go(func() error { return p.renew(ctx, log) })
 	g.Go(func() error {
 		return sc.Run(ctx, sc.Options{
 			Partition: c.SC.Partition,
-			CLC:       c.SC.CLC,
-			Dial:      dial(rpc.CLC),
+			CLC:       p.clc,
+			Dial:      p.dial(rpc.CLC),
 			Open: func(hosts []netip.AddrPort) (sc.SAN, error) {
-				return spclient.New(spclient.Options{Addresses: hosts, Dial: dial(rpc.SP), Log: log})
+				return spclient.New(spclient.Options{Addresses: hosts, Dial: p.dial(rpc.SP), Log: log})
 			},
 			Log:      log,
 			Registry: registry,

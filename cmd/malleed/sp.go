@@ -34,12 +34,14 @@ const bindInterval = 2 * time.Second
 const stopTimeout = 10 * time.Second
 
 func newSPCommand(o *options) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "sp",
 		Short: "Run a storage processor: volumes of this machine's volume group, exported over iSCSI",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return run(cmd, o, rpc.SP, runSP) },
 	}
+	cmd.AddCommand(newJoinCommand(o, rpc.SP))
+	return cmd
 }
 
 // runSP serves until ctx ends, and leaves everything exported when it returns.
@@ -55,7 +57,7 @@ func runSP(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("sp.data_addresses: %w", err)
 	}
-	bundle, err := rpc.LoadBundle(c.SP.Certs)
+	p, err := openPart(rpc.SP, c.SP.Certs, c.SP.CLC)
 	if err != nil {
 		return err
 	}
@@ -66,6 +68,7 @@ func runSP(ctx context.Context, c *config.Config, log *slog.Logger) error {
 		return err
 	}
 	registry := telemetry.NewRegistry()
+	registry.MustRegister(p.bundle.Metric())
 	processor, err := sp.New(ctx, sp.Options{
 		Name: c.SP.Name, VolumeGroup: c.SP.VolumeGroup, Pool: c.SP.Pool, DataPortals: portals.List,
 		StateDir: c.SP.StateDir, Log: log, Registry: registry,
@@ -73,10 +76,11 @@ func runSP(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	server := rpc.NewServer(bundle, log, rpc.SC)
+	server := rpc.NewServer(p.bundle, log, p.admitSC)
 	spv1.RegisterStorageProcessorServer(server, processor)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return telemetry.ServeMetrics(ctx, c.SP.MetricsListen, registry) })
+	g.Go(func() error { return p.renew(ctx, log) })
 	for _, addr := range admin {
 		g.Go(func() error { return serveAdmin(ctx, server, addr, log) })
 	}
@@ -86,6 +90,22 @@ func runSP(ctx context.Context, c *config.Config, log *slog.Logger) error {
 		return ctx.Err()
 	})
 	return g.Wait()
+}
+
+// admitSC is rpc.Admit: it lets in storage controllers of the partition that this
+// storage processor has joined, so that sanhost set to the SAN of another
+// partition is found out before anything is made there.
+func (p part) admitSC(ctx context.Context, caller rpc.Identity, first bool) error {
+	if err := rpc.Only(rpc.SC)(ctx, caller, first); err != nil {
+		return err
+	}
+	if own := p.bundle.Identity(); caller.Partition != own.Partition {
+		return &mallee.Error{
+			Op: "answer", Kind: mallee.Denied, ID: caller.Name, Hint: "set sanhost to the SAN of the partition",
+			Err: errors.New(rpc.OtherPartition(own, caller)),
+		}
+	}
+	return nil
 }
 
 // serveAdmin serves on addr until server is stopped, and waits for an address

@@ -3,8 +3,7 @@
 // Package ca is the cluster's certificate authority: one key, kept in a
 // directory of the cloud controller, that signs the certificate of every part.
 //
-// A bundle is what a part gets: the CA's certificate, its own and its key. The
-// form of a part's certificate is told in package rpc.
+// The form of a part's certificate is told in package rpc.
 package ca
 
 import (
@@ -58,8 +57,11 @@ func OpenOrCreate(dir string) (*CA, error) {
 	return a, nil
 }
 
-// CertPEM returns the CA's certificate.
+// CertPEM returns the CA's certificate in PEM.
 func (a *CA) CertPEM() []byte { return encodePEM("CERTIFICATE", a.cert.Raw) }
+
+// Certificate returns the CA's certificate.
+func (a *CA) Certificate() *x509.Certificate { return a.cert }
 
 func open(dir string) (*CA, error) {
 	certDER, err := readPEM(filepath.Join(dir, CertFile), "CERTIFICATE")

@@ -59,14 +59,16 @@ func TestIssueRefuses(t *testing.T) {
 	}
 	for name, o := range map[string]ca.IssueOptions{
 		"unknown role":          {Role: "root", Name: "x"},
-		"no name":               {Role: rpc.NC},
-		"name with a slash":     {Role: rpc.NC, Name: "a/b"},
-		"name of another role":  {Role: rpc.NC, Name: "nc1", Hosts: []string{"clc.mallee.internal"}},
-		"the same, upper case":  {Role: rpc.NC, Name: "nc1", Hosts: []string{"CLC.Mallee.Internal"}},
-		"wildcard":              {Role: rpc.NC, Name: "nc1", Hosts: []string{"*.example.org"}},
-		"negative validity":     {Role: rpc.NC, Name: "nc1", Validity: -1},
-		"host with a port":      {Role: rpc.NC, Name: "nc1", Hosts: []string{"a:1"}},
-		"name that is too long": {Role: rpc.NC, Name: string(bytes.Repeat([]byte("a"), 64))},
+		"no partition":          {Role: rpc.NC, Name: "nc1"},
+		"partition with a dot":  {Role: rpc.NC, Name: "nc1", Partition: "a.b"},
+		"no name":               {Partition: "PARTI00", Role: rpc.NC},
+		"name with a slash":     {Partition: "PARTI00", Role: rpc.NC, Name: "a/b"},
+		"name of another role":  {Partition: "PARTI00", Role: rpc.NC, Name: "nc1", Hosts: []string{"clc.mallee.internal"}},
+		"the same, upper case":  {Partition: "PARTI00", Role: rpc.NC, Name: "nc1", Hosts: []string{"CLC.Mallee.Internal"}},
+		"wildcard":              {Partition: "PARTI00", Role: rpc.NC, Name: "nc1", Hosts: []string{"*.example.org"}},
+		"negative validity":     {Partition: "PARTI00", Role: rpc.NC, Name: "nc1", Validity: -1},
+		"host with a port":      {Partition: "PARTI00", Role: rpc.NC, Name: "nc1", Hosts: []string{"a:1"}},
+		"name that is too long": {Partition: "PARTI00", Role: rpc.NC, Name: string(bytes.Repeat([]byte("a"), 64))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, _, _, err := a.Issue(o); err == nil {

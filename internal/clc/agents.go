@@ -4,6 +4,7 @@ package clc
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -14,29 +15,42 @@ import (
 	"github.com/mallee-io/mallee/internal/store"
 )
 
-// caller returns the name of the agent that calls, which must be of a role. The
-// server lets in agents of every role; each method is for one.
-func caller(ctx context.Context, want rpc.Role) (string, error) {
-	role, name, err := rpc.Peer(ctx)
+// caller returns the part that calls, which must be of a role. The server lets
+// in parts of every role; each method but Renew is for one.
+func caller(ctx context.Context, want rpc.Role) (rpc.Identity, error) {
+	id, err := rpc.Peer(ctx)
 	if err != nil {
-		return "", err
+		return rpc.Identity{}, err
 	}
-	if role != want {
-		return "", refuse("answer", mallee.Denied, name, "this is for parts of role %q and not %q", want, role)
+	if id.Role != want {
+		return rpc.Identity{}, refuse("answer", mallee.Denied, id.Name, "this is for parts of role %q and not %q", want, id.Role)
 	}
-	return name, nil
+	return id, nil
+}
+
+// inOwnPartition refuses a part that asks for a partition that it has not joined.
+func inOwnPartition(op string, id rpc.Identity, partition string) error {
+	if partition == id.Partition {
+		return nil
+	}
+	return &mallee.Error{
+		Op: op, Kind: mallee.Denied, ID: id.Name,
+		Hint: "set the partition in its configuration right, or have it join with a token for the other one (mallee token create)",
+		Err:  fmt.Errorf("it has joined partition %s and asks for %q", id.Partition, partition),
+	}
 }
 
 // WatchPartition implements cloudv1.CloudServer.
 func (c *Controller) WatchPartition(req *cloudv1.WatchPartitionRequest, stream cloudv1.Cloud_WatchPartitionServer) error {
 	ctx, partition := stream.Context(), req.GetPartition()
-	name, err := caller(ctx, rpc.SC)
+	id, err := caller(ctx, rpc.SC)
 	if err != nil {
 		return err
 	}
-	if !mallee.ValidPartition(partition) {
-		return refuse("serve partition", mallee.Invalid, partition, "write a letter, then up to 62 letters, digits, '_' and '-'")
+	if err := inOwnPartition("serve partition as", id, partition); err != nil {
+		return err
 	}
+	name := id.Name
 	closed, err := c.presence.openPartition(partition, name)
 	if err != nil {
 		c.log.WarnContext(ctx, "storage controller refused", "sc", name, "partition", partition, "error", err)
@@ -48,16 +62,22 @@ func (c *Controller) WatchPartition(req *cloudv1.WatchPartitionRequest, stream c
 	}
 	c.log.InfoContext(ctx, "storage controller connected", "sc", name, "partition", partition)
 	defer c.log.InfoContext(ctx, "storage controller disconnected", "sc", name, "partition", partition)
-	return send(ctx, c.feed, stream.Send, func(v *view) *cloudv1.PartitionState { return v.partitionState(partition) })
+	return send(ctx, c.feed, stream.Send, func(v *view) (*cloudv1.PartitionState, error) {
+		return v.partitionState(partition), c.stillMember(ctx, v, id)
+	})
 }
 
 // WatchNode implements cloudv1.CloudServer.
 func (c *Controller) WatchNode(req *cloudv1.WatchNodeRequest, stream cloudv1.Cloud_WatchNodeServer) error {
 	ctx := stream.Context()
-	name, err := caller(ctx, rpc.NC)
+	id, err := caller(ctx, rpc.NC)
 	if err != nil {
 		return err
 	}
+	if err := inOwnPartition("admit node", id, req.GetPartition()); err != nil {
+		return err
+	}
+	name := id.Name
 	// Before anything is written: the copy of a machine must not change what is
 	// recorded of the one that is connected.
 	closed, err := c.presence.openNode(name)
@@ -66,14 +86,16 @@ func (c *Controller) WatchNode(req *cloudv1.WatchNodeRequest, stream cloudv1.Clo
 		return err
 	}
 	defer closed()
-	r, err := c.admit(ctx, name, req.GetPartition(), mallee.IQN(req.GetInitiator()))
+	r, err := c.admit(ctx, name, id.Partition, mallee.IQN(req.GetInitiator()))
 	if err != nil {
 		c.log.WarnContext(ctx, "node refused", "node", name, "error", err)
 		return err
 	}
 	c.log.InfoContext(ctx, "node connected", "node", name, "instance_id", r.InstanceID)
 	defer c.log.InfoContext(ctx, "node disconnected", "node", name, "instance_id", r.InstanceID)
-	return send(ctx, c.feed, stream.Send, func(v *view) *cloudv1.NodeState { return v.nodeState(r) })
+	return send(ctx, c.feed, stream.Send, func(v *view) (*cloudv1.NodeState, error) {
+		return v.nodeState(r), c.stillMember(ctx, v, id)
+	})
 }
 
 // admitPartition makes a partition known at its storage controller's first connection.
@@ -88,12 +110,16 @@ func (c *Controller) admitPartition(ctx context.Context, partition string) error
 }
 
 // send sends the state that build makes of the latest view, at once and each
-// time it differs from the one sent last, until ctx ends.
-func send[M proto.Message](ctx context.Context, f *feed, send func(M) error, build func(*view) M) error {
+// time it differs from the one sent last, until ctx ends or build fails.
+func send[M proto.Message](ctx context.Context, f *feed, send func(M) error, build func(*view) (M, error)) error {
 	var last proto.Message
 	for {
 		v, renewed := f.current()
-		if state := build(v); last == nil || !proto.Equal(last, state) {
+		state, err := build(v)
+		if err != nil {
+			return err
+		}
+		if last == nil || !proto.Equal(last, state) {
 			if err := send(state); err != nil {
 				return err
 			}
@@ -109,11 +135,14 @@ func send[M proto.Message](ctx context.Context, f *feed, send func(M) error, bui
 
 // ReportPartition implements cloudv1.CloudServer.
 func (c *Controller) ReportPartition(ctx context.Context, report *cloudv1.PartitionReport) (*cloudv1.ReportResponse, error) {
-	name, err := caller(ctx, rpc.SC)
+	id, err := caller(ctx, rpc.SC)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.presence.reported(report.GetPartition(), name, report.GetPool()); err != nil {
+	if err := inOwnPartition("report as", id, report.GetPartition()); err != nil {
+		return nil, err
+	}
+	if err := c.presence.reported(report.GetPartition(), id.Name, report.GetPool()); err != nil {
 		return nil, err
 	}
 	// Exports first: they are few, somebody waits for each, and a partition has
@@ -133,15 +162,15 @@ func (c *Controller) ReportPartition(ctx context.Context, report *cloudv1.Partit
 
 // ReportNode implements cloudv1.CloudServer.
 func (c *Controller) ReportNode(ctx context.Context, report *cloudv1.NodeReport) (*cloudv1.ReportResponse, error) {
-	name, err := caller(ctx, rpc.NC)
+	id, err := caller(ctx, rpc.NC)
 	if err != nil {
 		return nil, err
 	}
-	if live, _ := c.presence.node(name); !live {
-		return nil, refuse("report on node", mallee.IncorrectState, name, "it has no stream open")
+	if live, _ := c.presence.node(id.Name); !live {
+		return nil, refuse("report on node", mallee.IncorrectState, id.Name, "it has no stream open")
 	}
 	for _, r := range report.GetAttachments() {
-		if err := c.attachmentReported(ctx, name, r); err != nil {
+		if err := c.attachmentReported(ctx, id.Name, r); err != nil {
 			return nil, err
 		}
 	}

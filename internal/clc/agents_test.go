@@ -28,7 +28,7 @@ type sc struct {
 
 func (c *cluster) sc(name, partition string) *sc {
 	c.t.Helper()
-	s := &sc{t: c.t, client: c.dial(rpc.SC, name), partition: partition}
+	s := &sc{t: c.t, client: c.dial(rpc.SC, name, partition), partition: partition}
 	s.states = watch(c.t, func(ctx context.Context) (grpc.ServerStreamingClient[cloudv1.PartitionState], error) {
 		return s.client.WatchPartition(ctx, &cloudv1.WatchPartitionRequest{Partition: partition})
 	})
@@ -112,7 +112,7 @@ func (c *cluster) nc(name string) *nc {
 // connect opens a stream without waiting for it.
 func (c *cluster) connect(name, partition, initiator string) *nc {
 	c.t.Helper()
-	n := &nc{t: c.t, client: c.dial(rpc.NC, name)}
+	n := &nc{t: c.t, client: c.dial(rpc.NC, name, partition)}
 	n.states = watch(c.t, func(ctx context.Context) (grpc.ServerStreamingClient[cloudv1.NodeState], error) {
 		return n.client.WatchNode(ctx, &cloudv1.WatchNodeRequest{Partition: partition, Initiator: initiator})
 	})

@@ -14,6 +14,7 @@ import (
 
 	"github.com/mallee-io/mallee/internal/auth"
 	"github.com/mallee-io/mallee/internal/ec2api"
+	"github.com/mallee-io/mallee/internal/join"
 	"github.com/mallee-io/mallee/internal/propapi"
 	"github.com/mallee-io/mallee/internal/rpc"
 	"github.com/mallee-io/mallee/internal/store"
@@ -25,7 +26,8 @@ const shutdownTimeout = 5 * time.Second
 
 func (c *Controller) serveAPI(ctx context.Context, l net.Listener, b *rpc.Bundle, o Options) error {
 	registry := telemetry.NewRegistry()
-	server := newServer(c.handler(registry, o), b.Certificate(), c.log)
+	registry.MustRegister(b.Metric())
+	server := newServer(c.handler(registry, o), b.Certificate, c.log)
 	stopped := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
 		graceful, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
@@ -43,8 +45,9 @@ func (c *Controller) serveAPI(ctx context.Context, l net.Listener, b *rpc.Bundle
 }
 
 // handler returns everything that is served over HTTPS. Bodies are bounded by
-// the verifier. /metrics and /healthz take no credentials and tell no secrets:
-// /metrics names partitions and counts what is in them.
+// the verifier, and by serveJoin: a machine that joins has nothing but its token.
+// /metrics and /healthz take no credentials and tell no secrets: /metrics names
+// partitions and counts what is in them.
 func (c *Controller) handler(registry *prometheus.Registry, o Options) http.Handler {
 	registry.MustRegister(newMetrics(c))
 	verifier := &auth.Verifier{
@@ -54,7 +57,7 @@ func (c *Controller) handler(registry *prometheus.Registry, o Options) http.Hand
 		Rate:     o.APIRate,
 		Burst:    o.APIBurst,
 	}
-	ec2 := ec2api.NewHandler(ec2api.Options{Volumes: c, Places: c, Tags: c, Verifier: verifier, Log: c.log, Registry: registry})
+	ec2 := ec2api.NewHandler(ec2api.Options{Volumes: c, Places: c, Tags: c, Parts: c, Verifier: verifier, Log: c.log, Registry: registry})
 	mux := http.NewServeMux()
 	mux.Handle("/{$}", ec2)
 	mux.Handle("/services/compute", ec2)
@@ -64,6 +67,7 @@ func (c *Controller) handler(registry *prometheus.Registry, o Options) http.Hand
 	mux.Handle("/services/Properties/", properties) // some tools end every path with a slash
 	mux.Handle("GET /metrics", telemetry.MetricsHandler(registry, store.Metrics()))
 	mux.HandleFunc("GET /healthz", c.healthz)
+	mux.HandleFunc("POST "+join.Path, c.serveJoin)
 	mux.Handle("/", nowhere)
 	return door(mux)
 }

@@ -25,8 +25,8 @@ func (c *Controller) AttachVolume(ctx context.Context, volume mallee.VolumeID, i
 	if err != nil {
 		return mallee.Attachment{}, err
 	}
-	// An instance stays with its name for ever, so that finding the name needs
-	// no transaction.
+	// An instance stays with its name until it is removed, so that finding the
+	// name needs no transaction.
 	name, _, knownInstance := v.node(instance)
 	var a attachmentRecord
 	err = c.store.Update(ctx, func(tx *store.Tx) error {
@@ -37,9 +37,12 @@ func (c *Controller) AttachVolume(ctx context.Context, volume mallee.VolumeID, i
 		if !knownInstance {
 			return refuse(op, mallee.NotFound, string(instance), "there is no such instance")
 		}
-		node, _, err := nodes.Get(tx, name)
+		node, found, err := nodes.Get(tx, name)
 		if err != nil {
 			return err
+		}
+		if !found { // removed meanwhile
+			return refuse(op, mallee.NotFound, string(instance), "there is no such instance")
 		}
 		if node.Partition != r.Partition {
 			return refuse(op, mallee.ZoneMismatch, string(volume), "it is in partition %s and %s is in %s", r.Partition, instance, node.Partition)

@@ -10,7 +10,8 @@
 // transaction, so that a controller that is killed goes on where it was. A view
 // is all records as of one moment; what an agent is sent is computed from a
 // view alone. An attachment is released when its node has let go of the volume;
-// only then is its export taken away.
+// only then is its export taken away. A member is a part that has joined; every
+// call of an agent is held against its record.
 package clc
 
 import (
@@ -21,6 +22,7 @@ import (
 
 	"github.com/mallee-io/mallee"
 	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
+	"github.com/mallee-io/mallee/internal/ca"
 	"github.com/mallee-io/mallee/internal/store"
 )
 
@@ -30,6 +32,7 @@ type Controller struct {
 	cloudv1.UnimplementedCloudServer
 
 	store    *store.Store
+	parts    PartOptions
 	log      *slog.Logger
 	feed     *feed
 	presence *presence
@@ -37,15 +40,23 @@ type Controller struct {
 	followed chan struct{} // closed when follow has ended
 }
 
+// PartOptions says how machines become parts of the cloud. All are required.
+type PartOptions struct {
+	CA       *ca.CA
+	Lifetime time.Duration // of their certificates
+	// Addresses, "host:port", is where they reach this controller.
+	Addresses []string
+}
+
 // New returns a controller of the records in s. It follows them until ctx ends;
 // Wait before s is closed.
-func New(ctx context.Context, s *store.Store, log *slog.Logger) (*Controller, error) {
+func New(ctx context.Context, s *store.Store, parts PartOptions, log *slog.Logger) (*Controller, error) {
 	first, err := readView(ctx, s)
 	if err != nil {
 		return nil, err
 	}
 	c := &Controller{
-		store: s, log: log, feed: newFeed(first), presence: newPresence(), paths: newPathTable(), followed: make(chan struct{}),
+		store: s, parts: parts, log: log, feed: newFeed(first), presence: newPresence(), paths: newPathTable(), followed: make(chan struct{}),
 	}
 	go c.follow(ctx)
 	return c, nil

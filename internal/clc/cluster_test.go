@@ -3,19 +3,25 @@
 package clc
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"net"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 
 	"github.com/mallee-io/mallee"
 	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
 	"github.com/mallee-io/mallee/internal/ca"
+	"github.com/mallee-io/mallee/internal/join"
 	"github.com/mallee-io/mallee/internal/rpc"
 	"github.com/mallee-io/mallee/internal/store"
 )
@@ -30,11 +36,36 @@ type cluster struct {
 	t         *testing.T
 	dir       string
 	authority *ca.CA
-	addr      string
+	lifetime  time.Duration // of certificates
+	log       *logged
+	addr      string                 // for agents
+	api       string                 // URL for people, and for machines that join
+	bundles   map[string]*rpc.Bundle // of the parts that have joined
 	kill      func()
 }
 
-func newCluster(t *testing.T) *cluster {
+// logged is a log that may be read while it is written.
+type logged struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func newCluster(t *testing.T) *cluster { return newClusterOf(t, ca.DefaultValidity) }
+
+// newClusterOf makes a cluster whose certificates are good for lifetime.
+func newClusterOf(t *testing.T, lifetime time.Duration) *cluster {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "clc") // a socket's path must be short
 	if err != nil {
@@ -45,7 +76,7 @@ func newCluster(t *testing.T) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cluster{t: t, dir: dir, authority: authority}
+	c := &cluster{t: t, dir: dir, authority: authority, lifetime: lifetime, log: &logged{}, bundles: map[string]*rpc.Bundle{}}
 	c.start()
 	t.Cleanup(func() { c.kill() })
 	return c
@@ -54,12 +85,9 @@ func newCluster(t *testing.T) *cluster {
 func (c *cluster) start() {
 	c.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	log := slog.New(slog.DiscardHandler)
-	s, err := store.Open(ctx, store.Options{Dir: filepath.Join(c.dir, "etcd"), Log: log, UnsafeNoFsync: true})
+	log := slog.New(slog.NewJSONHandler(c.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	s, err := store.Open(ctx, store.Options{Dir: filepath.Join(c.dir, "etcd"), Log: slog.New(slog.DiscardHandler), UnsafeNoFsync: true})
 	if err != nil {
-		c.t.Fatal(err)
-	}
-	if c.Controller, err = New(ctx, s, log); err != nil {
 		c.t.Fatal(err)
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -67,11 +95,24 @@ func (c *cluster) start() {
 		c.t.Fatal(err)
 	}
 	c.addr = listener.Addr().String()
-	server := rpc.NewServer(c.bundle(rpc.CLC, "clc"), log, rpc.SC, rpc.NC)
+	if c.Controller, err = New(ctx, s, PartOptions{CA: c.authority, Lifetime: c.lifetime, Addresses: []string{c.addr}}, log); err != nil {
+		c.t.Fatal(err)
+	}
+	own, err := ownBundle(c.authority, ca.IssueOptions{Role: rpc.CLC, Name: "clc", Hosts: []string{"127.0.0.1"}})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	api := httptest.NewUnstartedServer(c.handler(prometheus.NewRegistry(), Options{}))
+	api.TLS = &tls.Config{Certificates: []tls.Certificate{*own.Certificate()}}
+	api.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
+	api.StartTLS()
+	c.api = api.URL
+	server := rpc.NewServer(own, log, c.admitPart)
 	cloudv1.RegisterCloudServer(server, c.Controller)
 	go server.Serve(listener)
 	controller := c.Controller
 	c.kill = func() {
+		api.Close()
 		server.Stop()
 		cancel()
 		controller.Wait()
@@ -85,22 +126,51 @@ func (c *cluster) restart() {
 	c.start()
 }
 
-func (c *cluster) bundle(role rpc.Role, name string) *rpc.Bundle {
+// token returns a join token.
+func (c *cluster) token(spec mallee.JoinTokenSpec) join.Token {
 	c.t.Helper()
-	cert, key, root, err := c.authority.Issue(ca.IssueOptions{Role: role, Name: name})
+	made, err := c.CreateJoinToken(c.t.Context(), spec)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	b, err := rpc.ParseBundle(root, cert, key)
+	token, err := join.ParseToken(made.Token)
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	return token
+}
+
+// bundle has a part join, unless it has done so before, and returns its bundle.
+func (c *cluster) bundle(role rpc.Role, name, partition string) *rpc.Bundle {
+	c.t.Helper()
+	key := memberID(role, name)
+	if b := c.bundles[key]; b != nil {
+		return b
+	}
+	b, err := c.join(c.t.TempDir(), c.token(mallee.JoinTokenSpec{Role: role, Name: name, Partition: partition}), initiator(name))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.bundles[key] = b
 	return b
 }
 
-func (c *cluster) dial(role rpc.Role, name string) cloudv1.CloudClient {
+func (c *cluster) join(dir string, token join.Token, initiator string) (*rpc.Bundle, error) {
+	if _, err := join.Join(c.t.Context(), join.Options{URL: c.api, Token: token, Dir: dir, Initiator: mallee.IQN(initiator)}); err != nil {
+		return nil, err
+	}
+	return rpc.LoadBundle(dir)
+}
+
+// dial connects as a part, which joins the partition first.
+func (c *cluster) dial(role rpc.Role, name, partition string) cloudv1.CloudClient {
 	c.t.Helper()
-	conn, err := rpc.Dial(c.addr, c.bundle(role, name), rpc.CLC)
+	return c.dialWith(c.bundle(role, name, partition))
+}
+
+func (c *cluster) dialWith(b *rpc.Bundle) cloudv1.CloudClient {
+	c.t.Helper()
+	conn, err := rpc.Dial(c.addr, b, rpc.CLC)
 	if err != nil {
 		c.t.Fatal(err)
 	}

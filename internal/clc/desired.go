@@ -41,9 +41,10 @@ func (v *view) partitionState(partition string) *cloudv1.PartitionState {
 		if a.Partition != partition {
 			continue
 		}
+		_, node, _ := v.node(a.InstanceID)
 		s.Exports = append(s.Exports, &cloudv1.DesiredExport{
 			VolumeId: id, InstanceId: string(a.InstanceID), Initiator: string(a.Initiator),
-			Generation: a.Generation, Wanted: !a.Released, RequestId: string(a.RequestID),
+			Generation: a.Generation, Wanted: !a.Released, RequestId: string(a.RequestID), Chap: chap(node.CHAP),
 		})
 	}
 	return s
@@ -53,7 +54,7 @@ func (v *view) partitionState(partition string) *cloudv1.PartitionState {
 func (v *view) nodeState(r nodeRecord) *cloudv1.NodeState {
 	settings := v.settings(r.Partition)
 	s := &cloudv1.NodeState{
-		InstanceId: string(r.InstanceID), Ncpaths: settings[ncPaths], NopathTimeoutSeconds: seconds(settings[noPathTimeout]),
+		InstanceId: string(r.InstanceID), Chap: chap(r.CHAP), Ncpaths: settings[ncPaths], NopathTimeoutSeconds: seconds(settings[noPathTimeout]),
 	}
 	for _, id := range v.byInstance[r.InstanceID] {
 		a := v.attachments[id]
@@ -67,6 +68,14 @@ func (v *view) nodeState(r nodeRecord) *cloudv1.NodeState {
 		s.Attachments = append(s.Attachments, d)
 	}
 	return s
+}
+
+// chap returns nil for a node that has not connected since it was to get one.
+func chap(c mallee.CHAP) *cloudv1.Chap {
+	if c.Username == "" {
+		return nil
+	}
+	return &cloudv1.Chap{Username: c.Username, Password: c.Password}
 }
 
 // seconds reads a value that checkSeconds has passed.

@@ -17,12 +17,13 @@ import (
 // newServer returns the HTTPS server. A caller who is slow is cut off, and one
 // who sends much finds little room: until a call is verified, all that a
 // connection can make us keep is its headers and what these buffers hold.
-func newServer(h http.Handler, cert tls.Certificate, log *slog.Logger) *http.Server {
+// Certificate is asked at each connection, since it is renewed.
+func newServer(h http.Handler, certificate func() *tls.Certificate, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler: h,
 		TLSConfig: &tls.Config{
-			MinVersion:   tls.VersionTLS12, // the AWS CLI on older systems has no 1.3
-			Certificates: []tls.Certificate{cert},
+			MinVersion:     tls.VersionTLS12, // the AWS CLI on older systems has no 1.3
+			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate(), nil },
 		},
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,

@@ -5,15 +5,18 @@ package clc
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/mallee-io/mallee"
 	"github.com/mallee-io/mallee/internal/store"
 )
 
-// Nodes returns all nodes that have ever connected, in the order of their names.
+// Nodes returns all nodes that have joined, in the order of their names.
 func (c *Controller) Nodes(ctx context.Context) ([]mallee.Node, error) {
 	v, err := readView(ctx, c.store)
 	if err != nil {
@@ -21,7 +24,11 @@ func (c *Controller) Nodes(ctx context.Context) ([]mallee.Node, error) {
 	}
 	list := make([]mallee.Node, 0, len(v.nodes))
 	for name, r := range v.nodes {
-		n := mallee.Node{InstanceID: r.InstanceID, Name: name, Partition: r.Partition, Initiator: r.Initiator, Tags: v.tags[string(r.InstanceID)]}
+		m := v.members[memberID(mallee.RoleNC, name)]
+		n := mallee.Node{
+			InstanceID: r.InstanceID, Name: name, Partition: r.Partition, Initiator: r.Initiator,
+			Tags: v.tags[string(r.InstanceID)], Joined: m.Joined, CertificateEnds: m.Ends,
+		}
 		if n.Live, n.Seen = c.presence.node(name); n.Live {
 			n.Seen = time.Now().UTC()
 		}
@@ -31,61 +38,124 @@ func (c *Controller) Nodes(ctx context.Context) ([]mallee.Node, error) {
 	return list, nil
 }
 
-// admit makes a node known: it gets an instance id at its first connection, and
-// the same one ever after.
-func (c *Controller) admit(ctx context.Context, name, partition string, initiator mallee.IQN) (nodeRecord, error) {
-	const op = "admit node"
-	if !mallee.ValidPartition(partition) {
-		return nodeRecord{}, refuse(op, mallee.Invalid, name, "partition %q: write a letter, then up to 62 letters, digits, '_' and '-'", partition)
-	}
+// admit returns the record of a node that connects, with the initiator name that
+// the node now has.
+func (c *Controller) admit(ctx context.Context, name, partition string, initiator mallee.IQN) (r nodeRecord, err error) {
+	err = c.store.Update(ctx, func(tx *store.Tx) error {
+		r, err = c.putNode(ctx, tx, "admit node", name, partition, initiator)
+		return err
+	})
+	return r, err
+}
+
+// putNode makes a node known, or changes what is known of it: it gets an instance
+// id when it first joins, and the same one ever after.
+func (c *Controller) putNode(ctx context.Context, tx *store.Tx, op, name, partition string, initiator mallee.IQN) (nodeRecord, error) {
 	if !initiator.Valid() {
 		return nodeRecord{}, refuse(op, mallee.Invalid, name, "initiator name %q is no iqn name in lower case", initiator)
 	}
-	var r nodeRecord
+	owner, taken, err := initiators.Get(tx, string(initiator))
+	if err != nil {
+		return nodeRecord{}, err
+	}
+	// Two machines with one initiator name are one to the SAN: each would
+	// have the volumes of the other. Images that are copied do this.
+	if taken && owner.Node != name {
+		return nodeRecord{}, &mallee.Error{
+			Op: op, Kind: mallee.InUse, ID: name,
+			Hint: "give this machine a name of its own in /etc/iscsi/initiatorname.iscsi (iscsi-iname makes one), restart iscsid and then the node controller",
+			Err:  fmt.Errorf("its initiator name %s belongs to node %s", initiator, owner.Node),
+		}
+	}
+	r, known, err := nodes.Get(tx, name)
+	if err != nil {
+		return nodeRecord{}, err
+	}
+	if known && r.Initiator == initiator && r.Partition == partition && r.CHAP.Username != "" {
+		return r, nil
+	}
+	if !known {
+		r.InstanceID = mallee.NewInstanceID()
+	}
+	if known && (r.Initiator != initiator || r.Partition != partition) {
+		v, err := readView(ctx, c.store)
+		if err != nil {
+			return nodeRecord{}, err
+		}
+		if len(v.byInstance[r.InstanceID]) > 0 {
+			return nodeRecord{}, &mallee.Error{
+				Op: op, Kind: mallee.InUse, ID: name,
+				Hint: "go back to the former initiator name and partition, or detach its volumes first",
+				Err:  fmt.Errorf("volumes are attached to it as %s in partition %s", r.Initiator, r.Partition),
+			}
+		}
+		if err := initiators.Delete(tx, string(r.Initiator)); err != nil {
+			return nodeRecord{}, err
+		}
+	}
+	r.Partition, r.Initiator = partition, initiator
+	if r.CHAP.Username == "" {
+		r.CHAP = newCHAP(r.InstanceID)
+	}
+	if err := initiators.Put(tx, string(initiator), initiatorRecord{Node: name}); err != nil {
+		return nodeRecord{}, err
+	}
+	return r, nodes.Put(tx, name, r)
+}
+
+// newCHAP returns a secret of 96 random bits, the least that RFC 7143 §12.1.4
+// asks for, in the 16 characters that some implementations have as their limit.
+func newCHAP(id mallee.InstanceID) mallee.CHAP {
+	var random [12]byte
+	rand.Read(random[:])
+	return mallee.CHAP{Username: string(id), Password: base64.RawURLEncoding.EncodeToString(random[:])}
+}
+
+// RemoveNode forgets a node that has no volumes: its certificate is no longer
+// accepted, and its initiator name is free for another.
+func (c *Controller) RemoveNode(ctx context.Context, instance mallee.InstanceID) error {
+	const op = "remove"
+	if !instance.Valid() {
+		return refuse(op, mallee.Malformed, string(instance), "an instance id is i- and 8 or 17 hexadecimal digits")
+	}
+	var name string
 	err := c.store.Update(ctx, func(tx *store.Tx) error {
-		owner, taken, err := initiators.Get(tx, string(initiator))
+		v, err := readView(ctx, c.store)
 		if err != nil {
 			return err
 		}
-		// Two machines with one initiator name are one to the SAN: each would
-		// have the volumes of the other. Images that are copied do this.
-		if taken && owner.Node != name {
+		name = v.instances[instance]
+		if name == "" {
+			return refuse(op, mallee.NotFound, string(instance), "there is no such instance")
+		}
+		// Every attachment to the node rewrites its record: what is made from here
+		// on makes this transaction be tried again.
+		r, found, err := nodes.Get(tx, name)
+		if err != nil {
+			return err
+		}
+		if !found || r.InstanceID != instance {
+			return refuse(op, mallee.NotFound, string(instance), "there is no such instance")
+		}
+		if v, err = readView(ctx, c.store); err != nil {
+			return err
+		}
+		if attached := v.byInstance[instance]; len(attached) > 0 {
 			return &mallee.Error{
-				Op: op, Kind: mallee.InUse, ID: name,
-				Hint: "give this machine a name of its own in /etc/iscsi/initiatorname.iscsi (iscsi-iname makes one), restart iscsid and then the node controller",
-				Err:  fmt.Errorf("its initiator name %s belongs to node %s", initiator, owner.Node),
+				Op: op, Kind: mallee.InUse, ID: string(instance), Hint: "detach them first",
+				Err: fmt.Errorf("volumes are attached to it: %s", strings.Join(attached, ", ")),
 			}
 		}
-		var known bool
-		if r, known, err = nodes.Get(tx, name); err != nil {
+		if err := initiators.Delete(tx, string(r.Initiator)); err != nil {
 			return err
 		}
-		if known && r.Initiator == initiator && r.Partition == partition {
-			return nil
-		}
-		if known {
-			v, err := readView(ctx, c.store)
-			if err != nil {
-				return err
-			}
-			if len(v.byInstance[r.InstanceID]) > 0 {
-				return &mallee.Error{
-					Op: op, Kind: mallee.InUse, ID: name,
-					Hint: "go back to the former initiator name and partition, or detach its volumes first",
-					Err:  fmt.Errorf("volumes are attached to it as %s in partition %s", r.Initiator, r.Partition),
-				}
-			}
-			if err := initiators.Delete(tx, string(r.Initiator)); err != nil {
-				return err
-			}
-		} else {
-			r.InstanceID = mallee.NewInstanceID()
-		}
-		r.Partition, r.Initiator = partition, initiator
-		if err := initiators.Put(tx, string(initiator), initiatorRecord{Node: name}); err != nil {
+		if err := members.Delete(tx, memberID(mallee.RoleNC, name)); err != nil {
 			return err
 		}
-		return nodes.Put(tx, name, r)
+		return nodes.Delete(tx, name)
 	})
-	return r, err
+	if err == nil {
+		c.log.InfoContext(ctx, "node removed", "node", name, "instance_id", instance)
+	}
+	return err
 }

@@ -40,7 +40,7 @@ func newPresence() *presence {
 // One that has lost its former connection gets in by itself: the dead
 // connection is found by keepalive, and agents try again every second.
 const secondStream = "if it has just lost its connection, it gets in within 15 seconds; if this goes on, two machines have one certificate: " +
-	"issue another with malleed clc issue, and give the copied machine an initiator name of its own"
+	"give the copied machine an initiator name of its own and have it join under another name (mallee token create)"
 
 // openNode notes that a node has opened a stream, until closed is called. A
 // second stream is refused: two machines with one certificate, made from one

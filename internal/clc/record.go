@@ -17,13 +17,15 @@ var (
 	clouds      = store.NewTable[cloudRecord]("cloud", 1)
 	volumes     = store.NewTable[volumeRecord]("volumes", 1)
 	attachments = store.NewTable[attachmentRecord]("attachments", 1)
-	nodes       = store.NewTable[nodeRecord]("nodes", 1)
+	nodes       = store.NewTable[nodeRecord]("nodes", 2)
 	initiators  = store.NewTable[initiatorRecord]("initiators", 1)
 	partitions  = store.NewTable[partitionRecord]("partitions", 1)
 	properties  = store.NewTable[propertyRecord]("properties", 1)
 	keys        = store.NewTable[keyRecord]("keys", 1)
 	tokens      = store.NewTable[tokenRecord]("tokens", 1)
 	tagSets     = store.NewTable[tagRecord]("tags", 1)
+	members     = store.NewTable[memberRecord]("members", 1)
+	joinTokens  = store.NewTable[joinTokenRecord]("join-tokens", 1)
 )
 
 type volumeRecord struct {
@@ -83,6 +85,40 @@ type nodeRecord struct {
 	InstanceID mallee.InstanceID
 	Partition  string
 	Initiator  mallee.IQN
+	// CHAP is what the node proves itself with to the SAN; empty in records of
+	// schema 1 until the node connects.
+	CHAP mallee.CHAP `json:",omitzero"`
+}
+
+// memberRecord is a part that has joined. Its id is memberID of its role and
+// name. Only who holds one of its certificates may call.
+type memberRecord struct {
+	Partition string
+	Hosts     []string `json:",omitempty"`
+	Joining   string   // id of the token that it has joined with
+	Serial    string   // of its certificate
+	// Previous is the certificate before, which is good until the present one is
+	// first used: the answer to a renewal can be lost.
+	Previous string `json:",omitzero"`
+	Joined   time.Time
+	Ends     time.Time // of the certificate
+}
+
+func memberID(role mallee.Role, name string) string { return string(role) + ":" + name }
+
+// joinTokenRecord is a join token. Its id is the token's, without the secret.
+type joinTokenRecord struct {
+	Role       mallee.Role
+	Name       string
+	Partition  string
+	Hosts      []string `json:",omitempty"`
+	SecretHash string
+	Expires    time.Time
+	// The rest tells of the one use. Whoever asks again with the same key gets
+	// the same certificate: the first answer may have been lost.
+	Used        time.Time `json:",omitzero"`
+	KeyHash     string    `json:",omitzero"`
+	Certificate []byte    `json:",omitempty"`
 }
 
 // initiatorRecord tells which node an initiator name belongs to. Its id is that name.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -28,7 +29,10 @@ type Options struct {
 	APIBurst    int      // calls that it may make at once after a pause
 	// Etcd is an external cluster; without endpoints etcd runs in this process.
 	Etcd store.External
-	Log  *slog.Logger
+	// CertificateLifetime is for how long the certificates of all parts are good;
+	// 0 means ca.DefaultValidity.
+	CertificateLifetime time.Duration
+	Log                 *slog.Logger
 	// UnsafeNoFsync lets a power failure lose records. It is for tests.
 	UnsafeNoFsync bool
 }
@@ -40,7 +44,8 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	bundle, err := ownBundle(authority, o.Names)
+	own := ca.IssueOptions{Role: rpc.CLC, Name: "clc", Hosts: o.Names, Validity: o.CertificateLifetime}
+	bundle, err := ownBundle(authority, own)
 	if err != nil {
 		return err
 	}
@@ -57,14 +62,6 @@ func Run(ctx context.Context, o Options) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	g, ctx := errgroup.WithContext(ctx)
-	c, err := New(ctx, s, o.Log)
-	if err != nil {
-		return err
-	}
-	defer func() { // before the store closes
-		cancel()
-		c.Wait()
-	}()
 	var lc net.ListenConfig
 	apiListener, err := lc.Listen(ctx, "tcp", o.Listen)
 	if err != nil {
@@ -76,11 +73,22 @@ func Run(ctx context.Context, o Options) (err error) {
 		return fmt.Errorf("cannot serve the agents: %w", err)
 	}
 	defer agentListener.Close()
+	c, err := New(ctx, s, PartOptions{
+		CA: authority, Lifetime: o.CertificateLifetime, Addresses: addresses(o.Names, agentListener.Addr()),
+	}, o.Log)
+	if err != nil {
+		return err
+	}
+	defer func() { // before the store closes
+		cancel()
+		c.Wait()
+	}()
 	if err := c.ensureAdmin(ctx, o.StateDir, endpoint(o.Names[0], apiListener.Addr())); err != nil {
 		return err
 	}
 	g.Go(func() error { return c.serveAgents(ctx, agentListener, bundle) })
 	g.Go(func() error { return c.serveAPI(ctx, apiListener, bundle, o) })
+	g.Go(func() error { return renewOwn(ctx, authority, own, bundle, o.Log) })
 	g.Go(func() error {
 		select {
 		case <-ctx.Done():
@@ -95,16 +103,46 @@ func Run(ctx context.Context, o Options) (err error) {
 
 // ownBundle issues the controller's certificate anew at each start, so that it
 // is good for the names that are configured and has no file to expire in.
-func ownBundle(authority *ca.CA, names []string) (*rpc.Bundle, error) {
-	cert, key, root, err := authority.Issue(ca.IssueOptions{Role: rpc.CLC, Name: "clc", Hosts: names})
+func ownBundle(authority *ca.CA, o ca.IssueOptions) (*rpc.Bundle, error) {
+	cert, key, root, err := authority.Issue(o)
 	if err != nil {
 		return nil, err
 	}
 	return rpc.ParseBundle(root, cert, key)
 }
 
+// renewOwn keeps the controller's own certificate from ending, until ctx does.
+func renewOwn(ctx context.Context, authority *ca.CA, o ca.IssueOptions, b *rpc.Bundle, log *slog.Logger) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(max(time.Until(b.RenewAt()), time.Second)):
+		}
+		next, err := ownBundle(authority, o)
+		if err != nil {
+			return err
+		}
+		b.Take(next)
+		log.InfoContext(ctx, "certificate renewed", "ends", b.Ends(), "serial", b.Identity().Serial)
+	}
+}
+
+// addresses returns where agents reach the listener.
+func addresses(names []string, listener net.Addr) []string {
+	_, port, err := net.SplitHostPort(listener.String())
+	if err != nil {
+		port = "8774"
+	}
+	list := make([]string, len(names))
+	for i, name := range names {
+		list[i] = net.JoinHostPort(name, port)
+	}
+	return list
+}
+
 func (c *Controller) serveAgents(ctx context.Context, l net.Listener, b *rpc.Bundle) error {
-	server := rpc.NewServer(b, c.log, rpc.SC, rpc.NC)
+	server := rpc.NewServer(b, c.log, c.admitPart)
 	cloudv1.RegisterCloudServer(server, c)
 	// The agents' streams never end by themselves, so there is no waiting for
 	// them. They connect again and lose nothing.

@@ -20,7 +20,10 @@ type view struct {
 	partitions  map[string]partitionRecord
 	properties  map[string]propertyRecord
 	tags        map[string]tagRecord
+	members     map[string]memberRecord
 
+	// instances has the name of each instance's node.
+	instances map[mallee.InstanceID]string
 	// byInstance has the ids of the volumes attached to an instance, in any state
 	// and in order.
 	byInstance map[mallee.InstanceID][]string
@@ -50,6 +53,13 @@ func readView(ctx context.Context, s *store.Store) (*view, error) {
 	if v.tags, err = tagSets.All(snap); err != nil {
 		return nil, err
 	}
+	if v.members, err = members.All(snap); err != nil {
+		return nil, err
+	}
+	v.instances = make(map[mallee.InstanceID]string, len(v.nodes))
+	for name, r := range v.nodes {
+		v.instances[r.InstanceID] = name
+	}
 	v.byInstance = map[mallee.InstanceID][]string{}
 	for _, id := range slices.Sorted(maps.Keys(v.attachments)) {
 		instance := v.attachments[id].InstanceID
@@ -60,12 +70,10 @@ func readView(ctx context.Context, s *store.Store) (*view, error) {
 
 // node returns the name and the record of the node that is an instance.
 func (v *view) node(id mallee.InstanceID) (name string, r nodeRecord, found bool) {
-	for name, r := range v.nodes {
-		if r.InstanceID == id {
-			return name, r, true
-		}
+	if name, found = v.instances[id]; found {
+		r = v.nodes[name]
 	}
-	return "", nodeRecord{}, false
+	return name, r, found
 }
 
 // holder returns the id of the volume that an instance has as a device, or "".

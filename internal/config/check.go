@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/mallee-io/mallee"
 	"github.com/mallee-io/mallee/internal/telemetry"
@@ -65,6 +66,9 @@ func (c CLC) Check() error {
 			errs = append(errs, broken("clc.names", n, "a host name or an address, without a port"))
 		}
 	}
+	if c.CertificateLifetime < time.Minute {
+		errs = append(errs, broken("clc.certificate_lifetime", c.CertificateLifetime.String(), "1m or more"))
+	}
 	return errors.Join(errs...)
 }
 
@@ -91,7 +95,7 @@ func (c SP) Check() error {
 		matches("sp.volume_group", c.VolumeGroup, lvmForm, lvmRule),
 		matches("sp.pool", c.Pool, lvmForm, lvmRule),
 		addresses("sp.admin_addresses", c.AdminAddresses, SPAdminPort),
-		addresses("sp.data_addresses", c.DataAddresses, mallee.ISCSIPort),
+		addresses("sp.data_addresses", c.DataAddresses, mallee.ISCSIPort), dialed("sp.clc", c.CLC),
 		directory("sp.state_dir", c.StateDir), directory("sp.certs", c.Certs), listen("sp.metrics_listen", c.MetricsListen),
 	)
 }
@@ -141,11 +145,9 @@ func listen(key, value string) error {
 	return nil
 }
 
+// dialed accepts none: the joining has left the addresses beside the certificate.
 func dialed(key string, values []string) error {
 	const rule = `"host:port" of at least one cloud controller`
-	if len(values) == 0 {
-		return broken(key, "", rule)
-	}
 	for _, v := range values {
 		host, port, err := net.SplitHostPort(v)
 		if n, portErr := strconv.ParseUint(port, 10, 16); err != nil || portErr != nil || n == 0 || host == "" {

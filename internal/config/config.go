@@ -9,10 +9,14 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/BurntSushi/toml"
+	"github.com/google/renameio/v2"
 )
 
 // DefaultPath is where the file is when none is named.
@@ -26,7 +30,12 @@ type Config struct {
 	SC  SC  `toml:"sc"`
 	NC  NC  `toml:"nc"`
 	SP  SP  `toml:"sp"`
+
+	sections map[string]bool // that the file has
 }
+
+// Has reports whether the file has the section of a role.
+func (c *Config) Has(section string) bool { return c.sections[section] }
 
 // Log says how a daemon logs.
 type Log struct {
@@ -52,12 +61,16 @@ type CLC struct {
 	EtcdCA        string   `toml:"etcd_ca"`   // PEM file of who vouches for the members; the system's authorities
 	EtcdCert      string   `toml:"etcd_cert"` // PEM file that the members ask for, if they do
 	EtcdKey       string   `toml:"etcd_key"`  // PEM file of its key
+	// CertificateLifetime is for how long the certificates of all parts are good,
+	// "720h" for example, 1 minute at least. Parts renew theirs when two thirds of
+	// it are over; 30 days.
+	CertificateLifetime time.Duration `toml:"certificate_lifetime"`
 }
 
 // SC configures the storage controller of a partition.
 type SC struct {
 	Partition     string   `toml:"partition"`      // required
-	CLC           []string `toml:"clc"`            // "host:port" of each cloud controller's agent_listen; required
+	CLC           []string `toml:"clc"`            // "host:port" of each cloud controller's agent_listen; what the joining has told
 	Certs         string   `toml:"certs"`          // directory of the certificate bundle; "/etc/mallee/sc"
 	MetricsListen string   `toml:"metrics_listen"` // "127.0.0.1:9774"
 }
@@ -65,7 +78,7 @@ type SC struct {
 // NC configures a node controller.
 type NC struct {
 	Partition     string   `toml:"partition"`      // required
-	CLC           []string `toml:"clc"`            // "host:port" of each cloud controller's agent_listen; required
+	CLC           []string `toml:"clc"`            // "host:port" of each cloud controller's agent_listen; what the joining has told
 	Certs         string   `toml:"certs"`          // directory of the certificate bundle; "/etc/mallee/nc"
 	MetricsListen string   `toml:"metrics_listen"` // "127.0.0.1:9776"
 }
@@ -81,6 +94,7 @@ type SP struct {
 	// DataAddresses are the iSCSI portals, with 3260 as the port of one that has
 	// none; required.
 	DataAddresses []string `toml:"data_addresses"`
+	CLC           []string `toml:"clc"`            // "host:port" of each cloud controller's agent_listen, which renews the certificate; what the joining has told
 	StateDir      string   `toml:"state_dir"`      // "/var/lib/mallee/sp"
 	Certs         string   `toml:"certs"`          // directory of the certificate bundle; "/etc/mallee/sp"
 	MetricsListen string   `toml:"metrics_listen"` // "127.0.0.1:9775"
@@ -89,10 +103,13 @@ type SP struct {
 func defaults() *Config {
 	return &Config{
 		Log: Log{Level: "info", Format: "json"},
-		CLC: CLC{StateDir: "/var/lib/mallee/clc", Listen: ":8773", AgentListen: ":8774", Names: []string{"localhost"}, APIRate: 100, APIBurst: 200},
-		SC:  SC{Certs: "/etc/mallee/sc", MetricsListen: "127.0.0.1:9774"},
-		NC:  NC{Certs: "/etc/mallee/nc", MetricsListen: "127.0.0.1:9776"},
-		SP:  SP{Pool: "mallee-pool", Certs: "/etc/mallee/sp", StateDir: "/var/lib/mallee/sp", MetricsListen: "127.0.0.1:9775"},
+		CLC: CLC{
+			StateDir: "/var/lib/mallee/clc", Listen: ":8773", AgentListen: ":8774", Names: []string{"localhost"},
+			APIRate: 100, APIBurst: 200, CertificateLifetime: 30 * 24 * time.Hour,
+		},
+		SC: SC{Certs: "/etc/mallee/sc", MetricsListen: "127.0.0.1:9774"},
+		NC: NC{Certs: "/etc/mallee/nc", MetricsListen: "127.0.0.1:9776"},
+		SP: SP{Pool: "mallee-pool", Certs: "/etc/mallee/sp", StateDir: "/var/lib/mallee/sp", MetricsListen: "127.0.0.1:9775"},
 	}
 }
 
@@ -111,6 +128,38 @@ func Load(path string) (*Config, error) {
 	return c, nil
 }
 
+// LoadIfThere is Load, and for a file that is not there returns the defaults.
+func LoadIfThere(path string) (*Config, error) {
+	c, err := Load(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return parse("")
+	}
+	return c, err
+}
+
+// Append adds a section to the end of the file at path, which is made if it is
+// not there. The file is replaced whole, and only by one that Load accepts.
+func Append(path, section string) error {
+	text, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("cannot read the configuration: %w", err)
+	}
+	if len(text) > 0 && text[len(text)-1] != '\n' {
+		text = append(text, '\n')
+	}
+	text = append(text, section...)
+	if _, err := parse(string(text)); err != nil {
+		return fmt.Errorf("cannot add to %s: %w", path, err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("cannot add to %s: %w", path, err)
+	}
+	if err := renameio.WriteFile(path, text, 0o644, renameio.WithExistingPermissions()); err != nil {
+		return fmt.Errorf("cannot add to %s: %w", path, err)
+	}
+	return nil
+}
+
 func parse(text string) (*Config, error) {
 	c := defaults()
 	meta, err := toml.Decode(text, c)
@@ -124,11 +173,12 @@ func parse(text string) (*Config, error) {
 		}
 		return nil, fmt.Errorf("unknown key %s", strings.Join(names, ", "))
 	}
+	c.sections = map[string]bool{}
 	errs := []error{c.Log.Check()}
 	for section, check := range map[string]func() error{
 		"clc": c.CLC.Check, "sc": c.SC.Check, "nc": c.NC.Check, "sp": c.SP.Check,
 	} {
-		if meta.IsDefined(section) {
+		if c.sections[section] = meta.IsDefined(section); c.sections[section] {
 			errs = append(errs, check())
 		}
 	}

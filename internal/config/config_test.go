@@ -59,7 +59,6 @@ func TestErrorsNameKeyAndValue(t *testing.T) {
 		"level":               {"[log]\nlevel='loud'\n", `log.level: log level "loud"`},
 		"no partition":        {"[sc]\nclc=['a:1']\n", "sc.partition is required"},
 		"partition with dot":  {"[sc]\npartition='a.b'\nclc=['a:1']\n", `sc.partition is "a.b"`},
-		"no cloud controller": {"[nc]\npartition='a'\n", "nc.clc is required"},
 		"address w/o port":    {"[nc]\npartition='a'\nclc=['clc']\n", `nc.clc is "clc"`},
 		"relative directory":  {"[clc]\nstate_dir='x'\n", `clc.state_dir is "x"`},
 		"no calls":            {"[clc]\napi_rate=0.0\n", `clc.api_rate is "0"`},

@@ -66,6 +66,7 @@ type Options struct {
 	Volumes  Volumes
 	Places   Places
 	Tags     Tags
+	Parts    Parts
 	Verifier *auth.Verifier
 	Log      *slog.Logger
 	Registry *prometheus.Registry
@@ -73,7 +74,7 @@ type Options struct {
 
 // NewHandler returns the API, to be mounted at "/" and "/services/compute".
 func NewHandler(o Options) http.Handler {
-	a := api{o.Volumes, o.Places, o.Tags}
+	a := api{o.Volumes, o.Places, o.Tags, o.Parts}
 	var actions []query.Action
 	for _, each := range a.actions() {
 		actions = append(actions, each.Action)
@@ -94,6 +95,7 @@ type api struct {
 	volumes Volumes
 	places  Places
 	tags    Tags
+	parts   Parts
 }
 
 // actions is the whole API.
@@ -117,6 +119,8 @@ func (a api) actions() []action {
 		handle("DeleteTags", a.deleteTags),
 		handleRead("DescribeTags", a.describeTags),
 		handleRead("DescribePaths", a.describePaths), // ours
+		handle("CreateJoinToken", a.createJoinToken), // ours
+		handle("RemoveNode", a.removeNode),           // ours
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/mallee-io/mallee"
 	"github.com/mallee-io/mallee/internal/query"
@@ -60,6 +61,10 @@ type instanceItem struct {
 
 	Initiator mallee.IQN `xml:"initiator"`
 	LastSeen  string     `xml:"lastSeen,omitempty"` // left out when the cloud does not know
+	// Joined is when the node last joined, CertificateEnds until when its
+	// certificate is good.
+	Joined          string `xml:"joined,omitempty"`
+	CertificateEnds string `xml:"certificateEnds,omitempty"`
 }
 
 type instanceState struct {
@@ -134,9 +139,7 @@ func newInstanceItem(i instance) instanceItem {
 	item := instanceItem{
 		InstanceID: i.InstanceID, State: stateOf(i.Node), PrivateDNSName: i.Name, Zone: i.Partition,
 		Tags: newTagSet(nodeTags(i.Node)), Initiator: i.Initiator,
-	}
-	if !i.Seen.IsZero() {
-		item.LastSeen = timestamp(i.Seen)
+		LastSeen: ifKnown(i.Seen), Joined: ifKnown(i.Joined), CertificateEnds: ifKnown(i.CertificateEnds),
 	}
 	for _, at := range i.disks {
 		item.Disks.Items = append(item.Disks.Items, diskItem{
@@ -144,6 +147,14 @@ func newInstanceItem(i instance) instanceItem {
 		})
 	}
 	return item
+}
+
+// ifKnown writes a time, and nothing for one that is not known.
+func ifKnown(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return timestamp(t)
 }
 
 // stateOf returns the state with EC2's code for it (API type InstanceState).

@@ -80,7 +80,7 @@ func serve(t *testing.T) server {
 			return "", failed("find", mallee.NotFound, key, "no such key")
 		},
 	}
-	s.Server = httptest.NewTLSServer(ec2api.NewHandler(ec2api.Options{Volumes: s.cloud, Places: s.cloud, Tags: s.cloud, Verifier: verifier, Log: log, Registry: s.registry}))
+	s.Server = httptest.NewTLSServer(ec2api.NewHandler(ec2api.Options{Volumes: s.cloud, Places: s.cloud, Tags: s.cloud, Parts: s.cloud, Verifier: verifier, Log: log, Registry: s.registry}))
 	t.Cleanup(s.Close)
 	return s
 }

@@ -3,84 +3,135 @@
 package rpc
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/renameio/v2"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
-// The files of a bundle's directory, all PEM.
-const (
-	CAFile   = "ca.pem"
-	CertFile = "cert.pem"
-	KeyFile  = "key.pem"
-)
+// BundleFile is the one file of a bundle's directory: key, certificate and the
+// CA's certificate, in PEM. As one file they are replaced as one: nobody ever
+// finds a key beside the certificate of another.
+const BundleFile = "bundle.pem"
 
-// Bundle is what a part proves itself with and checks others by. It is not
-// changed after it was made and so is safe for concurrent use.
-type Bundle struct {
+// Bundle is what a part proves itself with and checks others by. It is safe for
+// concurrent use, also while it is replaced.
+type Bundle struct{ current atomic.Pointer[material] }
+
+// material is what a bundle holds at one time. It is never changed.
+type material struct {
+	text  []byte // PEM, as it is kept in BundleFile
 	roots *x509.CertPool
 	cert  tls.Certificate
+	own   Identity
 }
 
-// LoadBundle reads the bundle in dir. A key that group or others may read is
-// refused: whoever holds it is that part.
+// LoadBundle reads the bundle in dir. A file that group or others may read is
+// refused: whoever holds the key is that part.
 func LoadBundle(dir string) (*Bundle, error) {
-	keyPath := filepath.Join(dir, KeyFile)
-	info, err := os.Stat(keyPath)
+	path := filepath.Join(dir, BundleFile)
+	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot load certificates: %w", err)
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return nil, fmt.Errorf("cannot load certificates: %s has mode %04o and can be read by others: chmod 0600 it", keyPath, mode)
+		return nil, fmt.Errorf("cannot load certificates: %s has mode %04o and can be read by others: chmod 0600 it", path, mode)
 	}
-	var pems [3][]byte
-	for i, name := range []string{CAFile, CertFile, KeyFile} {
-		if pems[i], err = os.ReadFile(filepath.Join(dir, name)); err != nil {
-			return nil, fmt.Errorf("cannot load certificates: %w", err)
-		}
-	}
-	b, err := ParseBundle(pems[0], pems[1], pems[2])
+	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("cannot load certificates from %s: %w", dir, err)
+		return nil, fmt.Errorf("cannot load certificates: %w", err)
 	}
+	m, err := parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("cannot load certificates from %s: %w", path, err)
+	}
+	b := &Bundle{}
+	b.current.Store(m)
 	return b, nil
 }
 
 // ParseBundle makes a bundle of the PEM texts of the CA's certificate, the
 // part's own and its key.
 func ParseBundle(caPEM, certPEM, keyPEM []byte) (*Bundle, error) {
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(caPEM) {
-		return nil, errors.New("no certificate of the CA in PEM")
-	}
-	cert, err := tls.X509KeyPair(certPEM, keyPEM)
+	m, err := parse(bytes.Join([][]byte{keyPEM, certPEM, caPEM}, nil))
 	if err != nil {
+		return nil, err
+	}
+	b := &Bundle{}
+	b.current.Store(m)
+	return b, nil
+}
+
+// Take puts what next holds in the place of what b does. Connections that are up
+// stay; those made from now on use what is new.
+func (b *Bundle) Take(next *Bundle) { b.current.Store(next.current.Load()) }
+
+// Write writes the bundle for LoadBundle to dir, which is made with mode 0700 if
+// it is not there. Whoever reads meanwhile finds the old one or the new one.
+func (b *Bundle) Write(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("cannot write certificates: %w", err)
+	}
+	if err := renameio.WriteFile(filepath.Join(dir, BundleFile), b.current.Load().text, 0o600); err != nil {
+		return fmt.Errorf("cannot write certificates: %w", err)
+	}
+	return nil
+}
+
+// parse reads key, certificate and the CA's certificate, in this order.
+func parse(text []byte) (*material, error) {
+	key, rest := pem.Decode(text)
+	cert, rest := pem.Decode(rest)
+	if key == nil || cert == nil {
+		return nil, errors.New("there must be a key, its certificate and the certificate of the CA, in PEM")
+	}
+	m := &material{text: text, roots: x509.NewCertPool()}
+	var err error
+	if m.cert, err = tls.X509KeyPair(pem.EncodeToMemory(cert), pem.EncodeToMemory(key)); err != nil {
 		return nil, fmt.Errorf("certificate and key: %w", err)
 	}
-	return &Bundle{roots: roots, cert: cert}, nil
+	if !m.roots.AppendCertsFromPEM(rest) {
+		return nil, errors.New("no certificate of the CA in PEM")
+	}
+	// The CA's goes out with the part's own: a machine that joins knows the CA by
+	// a pin alone, and must be shown what to hold it against.
+	for root, rest := pem.Decode(rest); root != nil; root, rest = pem.Decode(rest) {
+		m.cert.Certificate = append(m.cert.Certificate, root.Bytes)
+	}
+	m.own, err = identify(m.cert.Leaf)
+	return m, err
 }
 
-// Certificate returns the part's own certificate with its key, for a server
-// that speaks something other than gRPC.
-func (b *Bundle) Certificate() tls.Certificate { return b.cert }
+// Certificate returns the part's own certificate with its key and the CA's, for
+// a server that speaks something other than gRPC.
+func (b *Bundle) Certificate() *tls.Certificate { return &b.current.Load().cert }
 
-func (b *Bundle) serverTLS() *tls.Config {
-	return &tls.Config{
-		MinVersion:   tls.VersionTLS13,
-		Certificates: []tls.Certificate{b.cert},
-		ClientAuth:   tls.RequireAndVerifyClientCert,
-		ClientCAs:    b.roots,
-	}
+// Identity returns who the bundle's certificate is for.
+func (b *Bundle) Identity() Identity { return b.current.Load().own }
+
+// Ends returns until when the certificate is good.
+func (b *Bundle) Ends() time.Time { return b.current.Load().cert.Leaf.NotAfter }
+
+// RenewAt returns when the certificate is due to be renewed: when two thirds of
+// its life are over, so that there is time to mend what keeps it from that.
+func (b *Bundle) RenewAt() time.Time {
+	leaf := b.current.Load().cert.Leaf
+	return leaf.NotAfter.Add(-leaf.NotAfter.Sub(leaf.NotBefore) / 3)
 }
 
-func (b *Bundle) clientTLS(server Role) *tls.Config {
-	return &tls.Config{
-		MinVersion:   tls.VersionTLS13,
-		Certificates: []tls.Certificate{b.cert},
-		RootCAs:      b.roots,
-		ServerName:   server.ServerName(),
-	}
+// Metric tells when the certificate ends.
+func (b *Bundle) Metric() prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "mallee_certificate_end_timestamp_seconds",
+		Help: "Until when this part's certificate is good. It is renewed when two thirds of its life are over.",
+	}, func() float64 { return float64(b.Ends().Unix()) })
 }

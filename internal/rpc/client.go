@@ -4,6 +4,7 @@ package rpc
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +13,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 
@@ -26,10 +26,11 @@ const callTimeout = 30 * time.Second
 // does not wait for the connection: that is made at the first call, and made
 // anew for as long as it is not closed. Calls carry the request id of their
 // context, get a deadline of 30 s when they have none, and return errors as
-// *mallee.Error with the kind that the peer gave.
+// *mallee.Error with the kind that the peer gave. A storage processor must be of
+// the caller's own partition: to any other nothing is sent.
 func Dial(addr string, b *Bundle, peer Role) (*grpc.ClientConn, error) {
-	conn, err := grpc.NewClient(addr,
-		grpc.WithTransportCredentials(credentials.NewTLS(b.clientTLS(peer))),
+	options := []grpc.DialOption{
+		grpc.WithTransportCredentials(newFresh(func() *tls.Config { return b.clientTLS(peer) })),
 		grpc.WithUnaryInterceptor(callUnary),
 		grpc.WithStreamInterceptor(openStream),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
@@ -42,7 +43,11 @@ func Dial(addr string, b *Bundle, peer Role) (*grpc.ClientConn, error) {
 		}),
 		// HTTPS_PROXY is for the way out, not for the cloud's own network.
 		grpc.WithNoProxy(),
-	)
+	}
+	if peer == SP {
+		options = append(options, grpc.WithPerRPCCredentials(samePartition{b}))
+	}
+	conn, err := grpc.NewClient(addr, options...)
 	if err != nil {
 		return nil, fmt.Errorf("cannot dial %s at %s: %w", peer, addr, err)
 	}

@@ -4,30 +4,28 @@
 // certificate on either side.
 //
 // A part is a process of one role. Its certificate, issued by the cluster's CA,
-// names it: the common name is the part's name, the organizational unit its
-// role, and the DNS name "ROLE.mallee.internal" what a caller asks for. A part
-// is thus known by what it is and not by where it is, and may change its
-// address. A bundle is the three files that a part needs: the CA's certificate,
-// its own, and its key.
+// is its identity: the common name is the part's name, the organizational unit
+// its role, the organization its partition, and the DNS name
+// "ROLE.mallee.internal" what a caller asks for. A part is thus known by what it
+// is and not by where it is, and may change its address. A joining is the one
+// act that made a machine this part; the certificates that are renewed from one
+// another bear its id as the subject's serial number (X.520 §6.2.9). A bundle is
+// what a part needs: the CA's certificate, its own, and its key.
 package rpc
 
 import (
-	"context"
-	"errors"
-
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/peer"
+	"github.com/mallee-io/mallee"
 )
 
 // Role is what a part does.
-type Role string
+type Role = mallee.Role
 
 // The roles.
 const (
-	CLC Role = "clc" // cloud controller
-	SC  Role = "sc"  // storage controller of a partition
-	NC  Role = "nc"  // node controller
-	SP  Role = "sp"  // storage processor
+	CLC Role = "clc" // cloud controller; it does not join
+	SC       = mallee.RoleSC
+	NC       = mallee.RoleNC
+	SP       = mallee.RoleSP
 )
 
 // Domain is the DNS domain of the names in certificates. It is reserved for
@@ -39,34 +37,12 @@ const Domain = "mallee.internal"
 // thousand volumes would come to a standstill.
 const maxMessage = 64 << 20
 
-// Valid reports whether r is one of the roles.
-func (r Role) Valid() bool {
-	switch r {
-	case CLC, SC, NC, SP:
-		return true
-	}
-	return false
-}
+// ValidRole reports whether r is one of the roles.
+func ValidRole(r Role) bool { return r == CLC || Joins(r) }
 
-// ServerName returns the DNS name that the certificate of every part of this
-// role carries.
-func (r Role) ServerName() string { return string(r) + "." + Domain }
+// Joins reports whether r is a role whose parts join with a token.
+func Joins(r Role) bool { return r == SC || r == NC || r == SP }
 
-// Peer returns the role and the name of the part that made the call of ctx, as
-// its verified certificate tells them. It fails outside of a call that came in
-// over mTLS.
-func Peer(ctx context.Context) (role Role, name string, err error) {
-	p, ok := peer.FromContext(ctx)
-	if !ok {
-		return "", "", errors.New("no peer: not the context of an incoming call")
-	}
-	info, ok := p.AuthInfo.(credentials.TLSInfo)
-	if !ok || len(info.State.VerifiedChains) == 0 {
-		return "", "", errors.New("the peer has shown no certificate of this cluster")
-	}
-	subject := info.State.VerifiedChains[0][0].Subject
-	if subject.CommonName == "" || len(subject.OrganizationalUnit) != 1 {
-		return "", "", errors.New("the peer's certificate names no part: it needs a common name and one organizational unit")
-	}
-	return Role(subject.OrganizationalUnit[0]), subject.CommonName, nil
-}
+// ServerName returns the DNS name that the certificate of every part of a role
+// carries.
+func ServerName(r Role) string { return string(r) + "." + Domain }

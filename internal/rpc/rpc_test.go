@@ -41,12 +41,24 @@ func (s server) WatchNode(_ *cloudv1.WatchNodeRequest, stream cloudv1.Cloud_Watc
 
 func issue(t *testing.T, a *ca.CA, role rpc.Role, name string) *rpc.Bundle {
 	t.Helper()
-	cert, key, root, err := a.Issue(ca.IssueOptions{Role: role, Name: name})
+	return issueIn(t, a, role, name, "PARTI00")
+}
+
+func issueIn(t *testing.T, a *ca.CA, role rpc.Role, name, partition string) *rpc.Bundle {
+	t.Helper()
+	if role == rpc.CLC {
+		partition = ""
+	}
+	cert, key, root, err := a.Issue(ca.IssueOptions{Role: role, Name: name, Partition: partition, Joining: "j1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := rpc.ParseBundle(root, cert, key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(t.TempDir(), "certs")
-	if err := ca.WriteBundle(dir, cert, key, root); err != nil {
+	if err := made.Write(dir); err != nil {
 		t.Fatal(err)
 	}
 	b, err := rpc.LoadBundle(dir)
@@ -72,7 +84,7 @@ func serve(t *testing.T, a *ca.CA, reply func(context.Context) error) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := rpc.NewServer(issue(t, a, rpc.CLC, "clc1"), slog.New(slog.DiscardHandler), rpc.NC)
+	s := rpc.NewServer(issue(t, a, rpc.CLC, "clc1"), slog.New(slog.DiscardHandler), rpc.Only(rpc.NC))
 	cloudv1.RegisterCloudServer(s, server{reply: reply})
 	go s.Serve(listener)
 	t.Cleanup(s.Stop)
@@ -91,11 +103,10 @@ func dial(t *testing.T, addr string, b *rpc.Bundle, role rpc.Role) cloudv1.Cloud
 
 func TestHandlerKnowsTheCallerAndTheRequest(t *testing.T) {
 	a := newCA(t)
-	var role rpc.Role
-	var name string
+	var caller rpc.Identity
 	var request mallee.RequestID
 	addr := serve(t, a, func(ctx context.Context) (err error) {
-		role, name, err = rpc.Peer(ctx)
+		caller, err = rpc.Peer(ctx)
 		request = telemetry.RequestID(ctx)
 		return err
 	})
@@ -104,8 +115,9 @@ func TestHandlerKnowsTheCallerAndTheRequest(t *testing.T) {
 	if _, err := client.ReportNode(ctx, &cloudv1.NodeReport{}); err != nil {
 		t.Fatal(err)
 	}
-	if role != rpc.NC || name != "nc1" || request != "0b1c-request" {
-		t.Errorf("the handler saw role %q, name %q, request %q", role, name, request)
+	caller.Serial = "" // random
+	if want := (rpc.Identity{Role: rpc.NC, Name: "nc1", Partition: "PARTI00", Joining: "j1"}); caller != want || request != "0b1c-request" {
+		t.Errorf("the handler saw %+v, request %q", caller, request)
 	}
 }
 
@@ -175,14 +187,10 @@ func TestOtherErrors(t *testing.T) {
 
 func TestReadableKeyIsRefused(t *testing.T) {
 	dir := t.TempDir()
-	cert, key, root, err := newCA(t).Issue(ca.IssueOptions{Role: rpc.SC, Name: "sc1"})
-	if err != nil {
+	if err := issue(t, newCA(t), rpc.SC, "sc1").Write(dir); err != nil {
 		t.Fatal(err)
 	}
-	if err := ca.WriteBundle(dir, cert, key, root); err != nil {
-		t.Fatal(err)
-	}
-	keyPath := filepath.Join(dir, rpc.KeyFile)
+	keyPath := filepath.Join(dir, rpc.BundleFile)
 	if err := os.Chmod(keyPath, 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -35,15 +34,30 @@ const (
 // requestIDForm keeps what a peer sends out of our logs if it is no id.
 var requestIDForm = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
 
-// NewServer returns a server that answers parts of the allowed roles only; any
-// other caller gets PermissionDenied. A handler's context carries the request id
-// that the caller sent, and Peer tells who that is. A *mallee.Error that a
-// handler returns reaches the caller as such. A panic in a handler is logged
-// with its stack and answered with Internal. Stop returns when the last handler has.
-func NewServer(b *Bundle, log *slog.Logger, allowed ...Role) *grpc.Server {
-	g := guard{log: log, allowed: allowed}
+// Admit decides whether a caller may make its call; the error is the answer if
+// not. First is true until a call of the connection has been admitted: a
+// certificate that was renewed since is no reason to cut a connection off.
+type Admit func(ctx context.Context, caller Identity, first bool) error
+
+// Only admits parts of the allowed roles.
+func Only(allowed ...Role) Admit {
+	return func(_ context.Context, caller Identity, _ bool) error {
+		if !slices.Contains(allowed, caller.Role) {
+			return denied(caller.Name, "%s is of a role that may not call this", caller)
+		}
+		return nil
+	}
+}
+
+// NewServer returns a server that answers the callers that admit lets in. A
+// handler's context carries the request id that the caller sent, and Peer tells
+// who that is. A *mallee.Error that a handler returns reaches the caller as
+// such. A panic in a handler is logged with its stack and answered with
+// Internal. Stop returns when the last handler has.
+func NewServer(b *Bundle, log *slog.Logger, admit Admit) *grpc.Server {
+	g := guard{log: log, mayCall: admit}
 	return grpc.NewServer(
-		grpc.Creds(credentials.NewTLS(b.serverTLS())),
+		grpc.Creds(newFresh(b.serverTLS)),
 		grpc.UnaryInterceptor(g.unary),
 		grpc.StreamInterceptor(g.stream),
 		grpc.MaxRecvMsgSize(maxMessage),
@@ -59,7 +73,7 @@ func NewServer(b *Bundle, log *slog.Logger, allowed ...Role) *grpc.Server {
 // guard stands before every handler.
 type guard struct {
 	log     *slog.Logger
-	allowed []Role
+	mayCall Admit
 }
 
 func (g guard) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
@@ -80,13 +94,18 @@ func (g guard) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo
 }
 
 func (g guard) admit(ctx context.Context) error {
-	role, name, err := Peer(ctx)
+	s, err := sessionOf(ctx)
 	if err != nil {
 		return status.Error(codes.Unauthenticated, err.Error())
 	}
-	if !slices.Contains(g.allowed, role) {
-		return status.Errorf(codes.PermissionDenied, "%s is a part of role %q, which may not call this", name, role)
+	caller, err := Peer(ctx)
+	if err != nil {
+		return status.Error(codes.Unauthenticated, err.Error())
 	}
+	if err := g.mayCall(ctx, caller, !s.admitted.Load()); err != nil {
+		return toStatus(err)
+	}
+	s.admitted.Store(true)
 	return nil
 }
 

@@ -36,7 +36,7 @@ func TestLargeMessagesPassBothWays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := rpc.NewServer(issue(t, a, rpc.CLC, "clc1"), slog.New(slog.DiscardHandler), rpc.NC)
+	s := rpc.NewServer(issue(t, a, rpc.CLC, "clc1"), slog.New(slog.DiscardHandler), rpc.Only(rpc.NC))
 	cloudv1.RegisterCloudServer(s, &echo{})
 	go s.Serve(listener)
 	t.Cleanup(s.Stop)

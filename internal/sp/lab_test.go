@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -103,12 +104,13 @@ func (r *labRun) issue() {
 	authority, err := ca.OpenOrCreate(filepath.Join(r.TempDir(), "ca"))
 	r.must(err)
 	files := func(role rpc.Role) (cert, key, root []byte) {
-		cert, key, root, err := authority.Issue(ca.IssueOptions{Role: role, Name: "lab"})
+		cert, key, root, err := authority.Issue(ca.IssueOptions{Role: role, Name: "lab", Partition: "PARTI00"})
 		r.must(err)
 		return cert, key, root
 	}
 	cert, key, root := files(rpc.SP)
-	r.bundle = map[string][]byte{"cert.pem": cert, "key.pem": key, "ca.pem": root}
+	// As the joining leaves them. Nobody is there to renew with, nor needs to be.
+	r.bundle = map[string][]byte{rpc.BundleFile: slices.Concat(key, cert, root), "clc": []byte("10.109.1.1:8774\n")}
 	cert, key, root = files(rpc.SC)
 	ours, err := rpc.ParseBundle(root, cert, key)
 	r.must(err)

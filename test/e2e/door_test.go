@@ -18,8 +18,6 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 
-	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
-	"github.com/mallee-io/mallee/internal/rpc"
 	"github.com/mallee-io/mallee/test/scenario"
 )
 
@@ -103,14 +101,16 @@ func testBadInput(t *testing.T, w *world) {
 	check("detach of what is not attached", detach(volume), "InvalidAttachment.NotFound", volume)
 
 	w.attach(t, volume)
-	check("attach to two nodes", attach(volume, w.secondNode(t), "/dev/sdf"), "VolumeInUse", w.instance)
+	second, err := w.InstanceOf(patience(t, time.Minute), "nc2")
+	must(t, err)
+	check("attach to two nodes", attach(volume, second, "/dev/sdf"), "VolumeInUse", w.instance)
 	check("delete while attached", remove(volume), "VolumeInUse", volume)
 	check("attach twice", attach(volume, w.instance, "/dev/sdg"), "VolumeInUse", volume)
 	w.detach(t, volume)
 	w.remove(t, volume)
 
 	// What stock users see of an error, on their terminal.
-	_, err := w.AWS(ctx, "delete-volume", "--volume-id", unknown)
+	_, err = w.AWS(ctx, "delete-volume", "--volume-id", unknown)
 	if failure, ok := errors.AsType[*scenario.ToolError](err); !ok || failure.ExitCode != 254 || !strings.Contains(failure.Stderr, "InvalidVolume.NotFound") {
 		t.Errorf("aws ec2 delete-volume of an unknown volume: %v", err)
 	}
@@ -145,24 +145,4 @@ func testBadSignature(t *testing.T, w *world) {
 	if reply.StatusCode != http.StatusBadRequest || !strings.Contains(string(body), "<Code>RequestExpired</Code>") {
 		t.Errorf("an old signature: status %d, %s", reply.StatusCode, body)
 	}
-}
-
-// secondNode makes the cloud know another node, one that only says it is there.
-func (w *world) secondNode(t *testing.T) string {
-	t.Helper()
-	ctx := patience(t, time.Minute)
-	bundle, err := w.Issue(ctx, "nc", "nc2")
-	must(t, err)
-	certs, err := rpc.LoadBundle(bundle)
-	must(t, err)
-	conn, err := rpc.Dial(scenario.AgentAddr, certs, rpc.CLC)
-	must(t, err)
-	defer conn.Close()
-	stream, err := cloudv1.NewCloudClient(conn).WatchNode(ctx, &cloudv1.WatchNodeRequest{
-		Partition: scenario.Partition, Initiator: "iqn.2026-11.io.mallee:on-paper",
-	})
-	must(t, err)
-	state, err := stream.Recv()
-	must(t, err)
-	return state.GetInstanceId()
 }

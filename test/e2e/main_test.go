@@ -40,7 +40,7 @@ type world struct {
 func TestCloud(t *testing.T) {
 	w := &world{}
 	var err error
-	if w.Cloud, err = scenario.Start(t.Context(), scenario.Options{Bin: "../../build", Log: os.Stderr}); err != nil {
+	if w.Cloud, err = scenario.Start(t.Context(), scenario.Options{Bin: "../../build", Nodes: 2, Log: os.Stderr}); err != nil {
 		t.Fatal(err)
 	}
 	if w.ec2, err = w.EC2(); err != nil {
@@ -157,6 +157,6 @@ func (w *world) clean(t *testing.T) {
 	ctx := patience(t, time.Minute)
 	must(t, scenario.Eventually(ctx, time.Second, func() (bool, error) {
 		left, err := w.Leftovers(ctx)
-		return len(left["san"]) == 0 && len(left["nc1"]) == 0, fmt.Errorf("left over: %v %w", left, err)
+		return len(left["san"]) == 0 && len(left["nc1"]) == 0 && len(left["nc2"]) == 0, fmt.Errorf("left over: %v %w", left, err)
 	}))
 }

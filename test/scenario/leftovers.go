@@ -9,7 +9,7 @@ import (
 
 // Leftovers counts what is left of volumes on each machine, by looking at the
 // machine and not at anybody's records: sessions, disks, maps and node records
-// on the node; exports, backstores and logical volumes on the storage
+// on the nodes; exports, backstores and logical volumes on the storage
 // processor.
 func (c *Cloud) Leftovers(ctx context.Context) (map[string][]string, error) {
 	const node = `
@@ -26,7 +26,11 @@ for b in /sys/kernel/config/target/core/iblock_*/vol-*; do if [ -e "$b" ]; then 
 volumes=$(lvs --noheadings -o lv_name ` + vgName + `)
 for v in $volumes; do case $v in vol-*) echo "logical volume $v";; esac; done`
 	found := map[string][]string{}
-	for m, script := range map[string]string{"nc1": node, "san": san} {
+	scripts := map[string]string{"san": san}
+	for _, n := range c.Nodes {
+		scripts[n.Spec.Name] = node
+	}
+	for m, script := range scripts {
 		result, err := c.Lab.Machine(m).Run(ctx, "sh", "-ec", script)
 		if err != nil {
 			return nil, err

@@ -87,19 +87,23 @@ func (p inMachine) log(ctx context.Context) string {
 	return text
 }
 
-// startNative runs malleed beside the machines with the given configuration.
-func (c *Cloud) startNative(role, configuration string) (native, error) {
-	file := filepath.Join(c.dir, role+".toml")
-	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
-		return native{}, err
-	}
+// configFile returns where the configuration of a role is that runs beside the machines.
+func (c *Cloud) configFile(role string) string { return filepath.Join(c.dir, role+".toml") }
+
+func (c *Cloud) configure(role, configuration string) error {
+	return os.WriteFile(c.configFile(role), []byte(configuration), 0o600)
+}
+
+// startNative runs malleed beside the machines, with the configuration that
+// configure has written.
+func (c *Cloud) startNative(role string) (native, error) {
 	n := native{file: filepath.Join(c.dir, role+".log")}
 	out, err := os.OpenFile(n.file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return native{}, err
 	}
 	defer out.Close()
-	n.cmd = exec.Command(filepath.Join(c.bin, "malleed"), role, "--config", file)
+	n.cmd = exec.Command(filepath.Join(c.bin, "malleed"), role, "--config", c.configFile(role))
 	n.cmd.Stdout, n.cmd.Stderr = out, out
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C is for the scenario, not for its parts
 	return n, n.cmd.Start()

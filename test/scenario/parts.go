@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -15,13 +14,16 @@ import (
 )
 
 func (c *Cloud) startCLC(ctx context.Context) (process, error) {
-	n, err := c.startNative("clc", fmt.Sprintf(`
+	if err := c.configure("clc", fmt.Sprintf(`
 [clc]
 state_dir = %q
 listen = "10.109.1.1:8773"
 agent_listen = %q
 names = ["10.109.1.1"]
-`, filepath.Join(c.dir, "clc"), AgentAddr))
+`, filepath.Join(c.dir, "clc"), AgentAddr)); err != nil {
+		return nil, err
+	}
+	n, err := c.startNative("clc")
 	if err != nil {
 		return nil, err
 	}
@@ -53,16 +55,18 @@ func (c *Cloud) readAdminEnv() error {
 }
 
 func (c *Cloud) startSC(ctx context.Context) (process, error) {
-	bundle, err := c.Issue(ctx, "sc", "sc1")
-	if err != nil {
-		return nil, err
-	}
-	return c.startNative("sc", fmt.Sprintf(`
+	dir := filepath.Join(c.dir, "sc")
+	if err := c.configure("sc", fmt.Sprintf(`
 [sc]
 partition = %q
-clc = [%q]
 certs = %q
-`, Partition, AgentAddr, bundle))
+`, Partition, dir)); err != nil {
+		return nil, err
+	}
+	if err := c.joinNative(ctx, "sc", "sc1", dir); err != nil {
+		return nil, err
+	}
+	return c.startNative("sc")
 }
 
 func (c *Cloud) startSP(ctx context.Context) (process, error) {
@@ -76,14 +80,19 @@ vgs ` + vgName + ` >/dev/null 2>&1 || vgcreate -q ` + vgName + ` /dev/ubda
 	if _, err := c.SAN.Run(ctx, "sh", "-ec", prepare); err != nil {
 		return nil, err
 	}
-	if err := c.install(ctx, c.SAN, "sp", spName, fmt.Sprintf(`
+	// The certificate is kept where a reboot does not take it.
+	const certs = "/var/lib/mallee/certs"
+	if err := c.SAN.WriteFile(ctx, "/etc/mallee/malleed.toml", fmt.Appendf(nil, `
 [sp]
 name = %q
 volume_group = %q
 admin_addresses = [%s]
 data_addresses = [%s]
-certs = "/etc/mallee/sp"
-`, spName, vgName, quoted(AdminAddrs), quoted(DataAddrs))); err != nil {
+certs = %q
+`, spName, vgName, quoted(AdminAddrs), quoted(DataAddrs), certs), 0o644); err != nil {
+		return nil, err
+	}
+	if err := c.joinMachine(ctx, c.SAN, "sp", spName, certs); err != nil {
 		return nil, err
 	}
 	p, err := c.SAN.Spawn(ctx, "sp", "malleed", "sp")
@@ -93,70 +102,31 @@ certs = "/etc/mallee/sp"
 	return inMachine{p}, listening(ctx, AdminAddrs[0]+":8775")
 }
 
-func (c *Cloud) startNC(ctx context.Context) (process, error) {
+// startNC starts the node controller of a machine that has nothing of ours but
+// the binary: the joining writes its configuration.
+func (c *Cloud) startNC(ctx context.Context, m *lab.Machine) (process, error) {
 	// What the distribution's units start.
-	if _, err := c.NC1.Run(ctx, "multipathd", "show", "daemon"); err != nil {
+	if _, err := m.Run(ctx, "multipathd", "show", "daemon"); err != nil {
 		for name, argv := range map[string][]string{"iscsid": {"iscsid", "-f"}, "multipathd": {"multipathd", "-d"}} {
-			if _, err := c.NC1.Spawn(ctx, name, argv...); err != nil {
+			if _, err := m.Spawn(ctx, name, argv...); err != nil {
 				return nil, err
 			}
 		}
 		if err := Eventually(ctx, 200*time.Millisecond, func() (bool, error) {
-			_, err := c.NC1.Run(ctx, "multipathd", "show", "daemon")
+			_, err := m.Run(ctx, "multipathd", "show", "daemon")
 			return err == nil, err
 		}); err != nil {
 			return nil, err
 		}
 	}
-	if err := c.install(ctx, c.NC1, "nc", "nc1", fmt.Sprintf(`
-[nc]
-partition = %q
-clc = [%q]
-certs = "/etc/mallee/nc"
-`, Partition, AgentAddr)); err != nil {
+	if err := c.joinMachine(ctx, m, "nc", m.Spec.Name, "/etc/mallee/nc"); err != nil {
 		return nil, err
 	}
-	p, err := c.NC1.Spawn(ctx, "nc", "malleed", "nc")
+	p, err := m.Spawn(ctx, "nc", "malleed", "nc")
 	if err != nil {
 		return nil, err
 	}
 	return inMachine{p}, nil
 }
-
-// install puts a configuration and a certificate bundle onto a machine.
-func (c *Cloud) install(ctx context.Context, m *lab.Machine, role, name, configuration string) error {
-	bundle, err := c.Issue(ctx, role, name)
-	if err != nil {
-		return err
-	}
-	for _, file := range []string{"ca.pem", "cert.pem", "key.pem"} {
-		content, err := os.ReadFile(filepath.Join(bundle, file))
-		if err != nil {
-			return err
-		}
-		if err := m.WriteFile(ctx, "/etc/mallee/"+role+"/"+file, content, 0o600); err != nil {
-			return err
-		}
-	}
-	return m.WriteFile(ctx, "/etc/mallee/malleed.toml", []byte(configuration), 0o644)
-}
-
-// Issue has the cloud controller issue a certificate bundle, once, and returns
-// its directory.
-func (c *Cloud) Issue(ctx context.Context, role, name string) (string, error) {
-	dir := c.Bundle(role, name)
-	if _, err := os.Stat(dir); err == nil {
-		return dir, nil
-	}
-	out, err := exec.CommandContext(ctx, filepath.Join(c.bin, "malleed"), "clc", "issue",
-		"--config", filepath.Join(c.dir, "clc.toml"), "--role", role, "--name", name, "--out", dir).CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("malleed clc issue: %w: %s", err, out)
-	}
-	return dir, nil
-}
-
-// Bundle returns the directory of a part's certificates.
-func (c *Cloud) Bundle(role, name string) string { return filepath.Join(c.dir, "certs", role+"-"+name) }
 
 func quoted(list []string) string { return `"` + strings.Join(list, `", "`) + `"` }

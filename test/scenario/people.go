@@ -67,11 +67,14 @@ func (c *Cloud) SetProperty(ctx context.Context, name, value string) error {
 	return err
 }
 
-// Instance waits for the node to be known and returns its instance id.
-func (c *Cloud) Instance(ctx context.Context) (string, error) {
+// Instance waits for nc1 to be known and returns its instance id.
+func (c *Cloud) Instance(ctx context.Context) (string, error) { return c.InstanceOf(ctx, "nc1") }
+
+// InstanceOf waits for a node to be known and returns its instance id.
+func (c *Cloud) InstanceOf(ctx context.Context, name string) (string, error) {
 	var id string
 	err := Eventually(ctx, 500*time.Millisecond, func() (bool, error) {
-		out, err := c.AWS(ctx, "describe-instances",
+		out, err := c.AWS(ctx, "describe-instances", "--filters", "Name=private-dns-name,Values="+name,
 			"--query", "Reservations[].Instances[?State.Name=='running'].InstanceId[]")
 		if err != nil {
 			return false, err

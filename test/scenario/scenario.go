@@ -4,8 +4,8 @@
 // admin with euca-describe-properties and euca-modify-property, a tenant with
 // the stock aws CLI, and somebody who pulls cables and kills processes.
 //
-// The storage processor runs on machine san and the node controller on nc1,
-// each on a kernel of its own. The cloud controller, the storage controller and
+// The storage processor runs on machine san and the node controllers on nc1, nc2
+// and so on, each on a kernel of its own. The cloud controller, the storage controller and
 // the people's tools run beside the machines in the lab's namespace.
 package scenario
 
@@ -41,13 +41,22 @@ var (
 type Options struct {
 	Bin string    // directory of the built binaries; empty means build
 	Log io.Writer // progress; nil discards it
+	// Nodes is how many machines nc1, nc2 and so on there are; 0 means 1.
+	Nodes int
+}
+
+// Node is a machine that volumes are attached to, with its node controller.
+type Node struct {
+	*lab.Machine
+	NC *Part
 }
 
 // Cloud is a cloud in the lab. Its methods are for one caller at a time.
 type Cloud struct {
 	Lab             *lab.Lab
 	SAN, NC1        *lab.Machine
-	CLC, SC, SP, NC *Part
+	CLC, SC, SP, NC *Part  // NC is nc1's
+	Nodes           []Node // nc1 is the first
 
 	bin string
 	dir string   // of the natively running parts
@@ -55,7 +64,7 @@ type Cloud struct {
 }
 
 // Start boots the machines and starts all parts. Nothing is configured yet
-// beyond the certificates: setting the properties is the admin's part.
+// beyond what joining does: setting the properties is the admin's part.
 func Start(ctx context.Context, o Options) (*Cloud, error) {
 	if o.Log == nil {
 		o.Log = io.Discard
@@ -68,6 +77,9 @@ func Start(ctx context.Context, o Options) (*Cloud, error) {
 	// A second disk keeps what the storage processor must remember over a
 	// reboot: a machine's root file system is new at each boot.
 	topology.Machines[0].Disks = append(topology.Machines[0].Disks, 64<<20)
+	for n := 2; n <= o.Nodes; n++ {
+		topology.Machines = append(topology.Machines, lab.Node(n))
+	}
 	l, err := lab.Start(ctx, lab.Options{
 		Topology: topology,
 		Binaries: []string{filepath.Join(bin, "malleed")},
@@ -78,6 +90,10 @@ func Start(ctx context.Context, o Options) (*Cloud, error) {
 		return nil, err
 	}
 	c := &Cloud{Lab: l, SAN: l.Machine("san"), NC1: l.Machine("nc1"), bin: bin, dir: filepath.Join(l.RunDir, "cloud")}
+	for n := range max(o.Nodes, 1) {
+		m := l.Machine(fmt.Sprintf("nc%d", n+1))
+		c.Nodes = append(c.Nodes, Node{m, &Part{Name: m.Spec.Name, start: func(ctx context.Context) (process, error) { return c.startNC(ctx, m) }}})
+	}
 	if err := c.start(ctx); err != nil {
 		c.Tails(o.Log)
 		return nil, fmt.Errorf("cannot start the cloud: %w", err)
@@ -99,8 +115,8 @@ func (c *Cloud) start(ctx context.Context) error {
 	c.CLC = &Part{Name: "clc", start: c.startCLC}
 	c.SC = &Part{Name: "sc", start: c.startSC}
 	c.SP = &Part{Name: "sp", start: c.startSP}
-	c.NC = &Part{Name: "nc", start: c.startNC}
-	for _, p := range []*Part{c.CLC, c.SC, c.SP, c.NC} {
+	c.NC = c.Nodes[0].NC
+	for _, p := range c.parts() {
 		if err := p.Start(ctx); err != nil {
 			return err
 		}
@@ -108,10 +124,19 @@ func (c *Cloud) start(ctx context.Context) error {
 	return nil
 }
 
+// parts returns all parts in the order in which they start.
+func (c *Cloud) parts() []*Part {
+	list := []*Part{c.CLC, c.SC, c.SP}
+	for _, n := range c.Nodes {
+		list = append(list, n.NC)
+	}
+	return list
+}
+
 // Tails prints the ends of all logs and consoles, for a failure.
 func (c *Cloud) Tails(w io.Writer) {
 	const lines = 40
-	for _, p := range []*Part{c.CLC, c.SC, c.SP, c.NC} {
+	for _, p := range c.parts() {
 		if p != nil && p.running != nil {
 			fmt.Fprintf(w, "---- log of %s\n%s\n", p.Name, lastLines(p.running.log(context.Background()), lines))
 		}
