@@ -39,6 +39,7 @@ type cluster struct {
 	lifetime  time.Duration // of certificates
 	log       *logged
 	addr      string                 // for agents
+	own       *rpc.Bundle            // the controller's
 	api       string                 // URL for people, and for machines that join
 	bundles   map[string]*rpc.Bundle // of the parts that have joined
 	kill      func()
@@ -98,16 +99,15 @@ func (c *cluster) start() {
 	if c.Controller, err = New(ctx, s, PartOptions{CA: c.authority, Lifetime: c.lifetime, Addresses: []string{c.addr}}, log); err != nil {
 		c.t.Fatal(err)
 	}
-	own, err := ownBundle(c.authority, ca.IssueOptions{Role: rpc.CLC, Name: "clc", Hosts: []string{"127.0.0.1"}})
-	if err != nil {
+	if c.own, err = ownBundle(c.authority, ca.IssueOptions{Role: rpc.CLC, Name: "clc", Hosts: []string{"127.0.0.1"}}); err != nil {
 		c.t.Fatal(err)
 	}
 	api := httptest.NewUnstartedServer(c.handler(prometheus.NewRegistry(), Options{}))
-	api.TLS = &tls.Config{Certificates: []tls.Certificate{*own.Certificate()}}
+	api.TLS = &tls.Config{Certificates: []tls.Certificate{*c.own.Certificate()}}
 	api.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
 	api.StartTLS()
 	c.api = api.URL
-	server := rpc.NewServer(own, log, c.admitPart)
+	server := rpc.NewServer(c.own, log, c.admitPart)
 	cloudv1.RegisterCloudServer(server, c.Controller)
 	go server.Serve(listener)
 	controller := c.Controller

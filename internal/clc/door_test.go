@@ -20,7 +20,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
-	"github.com/mallee-io/mallee/internal/rpc"
 )
 
 // front is the HTTPS front of a controller, with what callers need.
@@ -44,7 +43,7 @@ func newFront(t *testing.T, o Options) *front {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- c.serveAPI(ctx, listener, c.bundle(rpc.CLC, "clc"), o) }()
+	go func() { served <- c.serveAPI(ctx, listener, c.own, o) }()
 	transport := &http.Transport{TLSClientConfig: insecure(), ForceAttemptHTTP2: true}
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()

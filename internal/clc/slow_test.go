@@ -56,7 +56,7 @@ func (p *pipes) dial() net.Conn {
 }
 
 // slowCert is of a server of pipes. Keys are not made in a synctest bubble.
-func slowCert(t *testing.T) tls.Certificate {
+func slowCert(t *testing.T) *tls.Certificate {
 	t.Helper()
 	authority, err := ca.OpenOrCreate(filepath.Join(t.TempDir(), "ca"))
 	if err != nil {
@@ -123,7 +123,7 @@ func TestSlowCallersAreCutOff(t *testing.T) {
 					Log:      slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
 				})
 				p := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
-				server := newServer(h, cert, slog.New(slog.DiscardHandler))
+				server := newServer(h, func() *tls.Certificate { return cert }, slog.New(slog.DiscardHandler))
 				go server.ServeTLS(p, "", "")
 				defer func() { close(p.done); server.Close() }()
 
