@@ -23,6 +23,9 @@ export GOTOOLCHAIN := local
 
 version := $(shell git describe --always --dirty --tags 2>/dev/null || echo dev)
 
+# For how long `make fuzz` runs each fuzz test.
+FUZZTIME ?= 30s
+
 build_packages := ca-certificates
 unit_packages := ca-certificates gcc libc6-dev
 generate_packages := ca-certificates protobuf-compiler
@@ -70,6 +73,11 @@ unit: require-go ## tests that need neither root nor the lab, with the race dete
 	tools/debian-packages $(unit_packages)
 	packages=$$(go list ./... | grep --invert-match --extended-regexp '/internal/lab$$|/mallee/test/'); \
 	CGO_ENABLED=1 go test -race -timeout 10m $$packages
+
+.PHONY: fuzz
+fuzz: require-go ## every fuzz test for FUZZTIME (30s) each; inputs that fail stay in testdata/fuzz
+	tools/debian-packages $(build_packages)
+	tools/fuzz $(FUZZTIME)
 
 .PHONY: lint
 lint: require-go $(tools)/golangci-lint ## golangci-lint, format included
