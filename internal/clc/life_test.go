@@ -72,6 +72,16 @@ func TestLifeOfAVolume(t *testing.T) {
 	if got := c.attachment(v.ID).HostDevice; got != "/dev/mallee/"+string(v.ID) {
 		t.Errorf("the device is %q", got)
 	}
+	// The node restarts: what it had, it does not have until it says so.
+	n.report(v.ID, a.Generation, cloudv1.AttachmentReport_STATE_ATTACHING)
+	c.wantState(v.ID, mallee.VolumeInUse, mallee.Attaching)
+	if got := c.attachment(v.ID).HostDevice; got != "" {
+		t.Errorf("the device of a node that has none is %q", got)
+	}
+	n.report(v.ID, a.Generation, cloudv1.AttachmentReport_STATE_ATTACHED,
+		&cloudv1.PathReport{Portal: "10.108.1.200:3260", State: "down", Reason: "timed out"},
+		&cloudv1.PathReport{Portal: "10.107.1.200:3260", State: "up", BlockDev: "sdb"})
+	c.wantState(v.ID, mallee.VolumeInUse, mallee.Attached)
 	paths, err := c.Paths(t.Context())
 	if err != nil {
 		t.Fatal(err)

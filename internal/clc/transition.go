@@ -83,6 +83,10 @@ func (a attachmentRecord) stepNode(report *cloudv1.AttachmentReport) attachmentR
 	case a.Wanted && report.GetState() == cloudv1.AttachmentReport_STATE_ATTACHED && a.Export != nil:
 		a.DeviceBytes = report.GetSizeBytes()
 		a.State, a.HostDevice = mallee.Attached, report.GetDevice()
+	case a.Wanted && report.GetState() == cloudv1.AttachmentReport_STATE_ATTACHING:
+		// Also what was attached: its node has restarted, and has not yet got its
+		// device back.
+		a.State, a.HostDevice, a.DeviceBytes = mallee.Attaching, "", 0
 	case !a.Wanted && report.GetState() == cloudv1.AttachmentReport_STATE_DETACHED:
 		a.Released, a.HostDevice = true, ""
 	}
