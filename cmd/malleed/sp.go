@@ -72,6 +72,7 @@ func runSP(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	processor, err := sp.New(ctx, sp.Options{
 		Name: c.SP.Name, VolumeGroup: c.SP.VolumeGroup, Pool: c.SP.Pool, DataPortals: portals.List,
 		StateDir: c.SP.StateDir, Log: log, Registry: registry,
+		Overcommit: c.SP.Overcommit, DataAlarm: c.SP.DataAlarm, MetadataAlarm: c.SP.MetadataAlarm,
 	})
 	if err != nil {
 		return err
@@ -80,6 +81,7 @@ func runSP(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	spv1.RegisterStorageProcessorServer(server, processor)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return telemetry.ServeMetrics(ctx, c.SP.MetricsListen, registry) })
+	g.Go(func() error { return processor.Watch(ctx) })
 	g.Go(func() error { return p.renew(ctx, log) })
 	for _, addr := range admin {
 		g.Go(func() error { return serveAdmin(ctx, server, addr, log) })

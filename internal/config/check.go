@@ -94,6 +94,8 @@ func (c SP) Check() error {
 		matches("sp.name", c.Name, spForm, "lower-case letters, digits, '.' and '-', at most 63, the first and the last a letter or a digit"),
 		matches("sp.volume_group", c.VolumeGroup, lvmForm, lvmRule),
 		matches("sp.pool", c.Pool, lvmForm, lvmRule),
+		overcommit("sp.overcommit", c.Overcommit),
+		percentage("sp.data_alarm", c.DataAlarm), percentage("sp.metadata_alarm", c.MetadataAlarm),
 		addresses("sp.admin_addresses", c.AdminAddresses, SPAdminPort),
 		addresses("sp.data_addresses", c.DataAddresses, mallee.ISCSIPort), dialed("sp.clc", c.CLC),
 		directory("sp.state_dir", c.StateDir), directory("sp.certs", c.Certs), listen("sp.metrics_listen", c.MetricsListen),
@@ -127,6 +129,21 @@ func partition(key, value string) error {
 func directory(key, value string) error {
 	if !filepath.IsAbs(value) {
 		return broken(key, value, "the absolute path of a directory")
+	}
+	return nil
+}
+
+// What may be promised of 16 TiB a thousand times still fits 64 bits.
+func overcommit(key string, value float64) error {
+	if !(value >= 1 && value <= 1000) {
+		return broken(key, strconv.FormatFloat(value, 'g', -1, 64), "a number from 1 to 1000")
+	}
+	return nil
+}
+
+func percentage(key string, value int) error {
+	if value < 1 || value > 99 {
+		return broken(key, strconv.Itoa(value), "a number of percent from 1 to 99")
 	}
 	return nil
 }

@@ -88,6 +88,12 @@ type SP struct {
 	Name        string `toml:"name"`         // required
 	VolumeGroup string `toml:"volume_group"` // of LVM; required
 	Pool        string `toml:"pool"`         // the thin pool in it; "mallee-pool"
+	// Overcommit is how many times the pool's size may be promised to volumes; 10.
+	Overcommit float64 `toml:"overcommit"`
+	// DataAlarm and MetadataAlarm are the percentages of the pool's room for data and
+	// for metadata above which its admin is told; 80.
+	DataAlarm     int `toml:"data_alarm"`
+	MetadataAlarm int `toml:"metadata_alarm"`
 	// AdminAddresses are where the admin interface listens, with 8775 as the
 	// port of one that has none; required.
 	AdminAddresses []string `toml:"admin_addresses"`
@@ -109,7 +115,10 @@ func defaults() *Config {
 		},
 		SC: SC{Certs: "/etc/mallee/sc", MetricsListen: "127.0.0.1:9774"},
 		NC: NC{Certs: "/etc/mallee/nc", MetricsListen: "127.0.0.1:9776"},
-		SP: SP{Pool: "mallee-pool", Certs: "/etc/mallee/sp", StateDir: "/var/lib/mallee/sp", MetricsListen: "127.0.0.1:9775"},
+		SP: SP{
+			Pool: "mallee-pool", Overcommit: 10, DataAlarm: 80, MetadataAlarm: 80,
+			Certs: "/etc/mallee/sp", StateDir: "/var/lib/mallee/sp", MetricsListen: "127.0.0.1:9775",
+		},
 	}
 }
 

@@ -74,6 +74,10 @@ func TestErrorsNameKeyAndValue(t *testing.T) {
 		"bad address":         {strings.Replace(spSection, "10.109.1.26", "san", 1), `sp.admin_addresses: element 1, "san"`},
 		"option as a group":   {strings.Replace(spSection, "vg0", "-f", 1), `sp.volume_group is "-f": write at most 100 of letters`},
 		"hidden file as pool": {spSection + "pool='.pool'\n", `sp.pool is ".pool": write at most 100 of letters`},
+		"promises nothing":    {spSection + "overcommit=0.5\n", `sp.overcommit is "0.5": write a number from 1 to 1000`},
+		"promises all":        {spSection + "overcommit=inf\n", `sp.overcommit is "+Inf"`},
+		"never alarmed":       {spSection + "data_alarm=100\n", `sp.data_alarm is "100": write a number of percent from 1 to 99`},
+		"always alarmed":      {spSection + "metadata_alarm=0\n", `sp.metadata_alarm is "0"`},
 		"name in capitals":    {strings.Replace(spSection, "'sp1'", "'SP1'", 1), `sp.name is "SP1": write lower-case letters`},
 		"name with a dash":    {strings.Replace(spSection, "'sp1'", "'sp1-'", 1), `sp.name is "sp1-"`},
 	} {

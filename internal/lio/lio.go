@@ -5,8 +5,8 @@
 //
 // A backstore is a block device that LIO has opened, with the identity that
 // initiators see. A target is an IQN with one target port group (TPG), whose
-// portals are the addresses it listens on. An ACL lets one initiator log in; an
-// initiator without one is turned away. A mapping shows one backstore to one
+// portals are the addresses it listens on. An ACL lets one initiator log in that
+// proves itself with the ACL's CHAP secret; an initiator without one is turned away. A mapping shows one backstore to one
 // initiator under a LUN: in configfs it is a LUN of the TPG that leads to the
 // backstore, and a mapped LUN of the ACL that leads to the LUN of the TPG.
 //

@@ -61,7 +61,7 @@ func TestOnlyInitiatorsWithAnACLGetIn(t *testing.T) {
 	target, fs := prepared(t)
 	wantAttributes(t, fs, map[string]string{
 		tpg + "attrib/generate_node_acls": "0", tpg + "attrib/demo_mode_discovery": "0",
-		tpg + "attrib/authentication": "0", tpg + "enable": "0",
+		tpg + "attrib/authentication": "1", tpg + "enable": "0",
 	})
 	must(t, target.Enable())
 	must(t, target.Enable())

@@ -17,8 +17,9 @@ var tpgAttributes = []struct{ name, value string }{
 	{"attrib/generate_node_acls", "0"},
 	{"attrib/cache_dynamic_acls", "0"},
 	{"attrib/demo_mode_discovery", "0"},
-	// No CHAP yet.
-	{"attrib/authentication", "0"},
+	// Each proves by CHAP that it is who it says, also one whose ACL has no secret
+	// yet: it is turned away.
+	{"attrib/authentication", "1"},
 	// How many commands a session may have outstanding; an ACL takes it over when
 	// it is made. With the kernel's 64, two hung LUNs stall all other LUNs of
 	// their session. 512 is the kernel's maximum. To change it later, the kernel

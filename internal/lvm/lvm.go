@@ -70,25 +70,31 @@ type Volume struct {
 	SizeBytes uint64
 	// Active is true while the volume has a device.
 	Active bool
+	// Torn is true while the kernel has the device in another way than lvm's
+	// records say, as a tool leaves it that was killed at work. Its commands may
+	// wait for ever. Refresh mends it.
+	Torn bool
 }
 
-// Contents is what a pool holds and how full it is. FreeBytes is exact to a
-// ten-thousandth of the size, which is as precisely as lvm tells it.
+// Contents is what a pool holds and how full it is. What is free is exact to a
+// ten-thousandth of the size, which is as precisely as lvm tells it, and 0 while the
+// pool is inactive: Ensure sees to it that it is not.
 type Contents struct {
-	SizeBytes uint64
-	FreeBytes uint64
-	// MetadataUsed is the share, from 0 to 1, that is used of the pool's room for
-	// metadata; 0 while the pool is inactive.
-	MetadataUsed float64
-	Volumes      []Volume // ours, sorted by name
+	SizeBytes         uint64
+	FreeBytes         uint64
+	MetadataSizeBytes uint64
+	MetadataFreeBytes uint64
+	// Health is empty while the pool is well; "out_of_data", "metadata_read_only" and
+	// "failed" are lvm's words for when it is not (lvs(8), lv_health_status).
+	Health  string
+	Volumes []Volume // ours, sorted by name
 }
 
 // Device returns the path of the device of the volume called name, there while
 // it is active.
 func (p *Pool) Device(name string) string { return "/dev/" + p.group + "/" + name }
 
-// Contents returns what the pool holds. FreeBytes is 0 while the pool is
-// inactive: Ensure sees to it that it is not.
+// Contents returns what the pool holds.
 func (p *Pool) Contents(ctx context.Context) (Contents, error) {
 	r, err := p.report(ctx)
 	return r.contents, err
@@ -110,6 +116,32 @@ func (p *Pool) Create(ctx context.Context, name string, size uint64) error {
 		"--setactivationskip", "y", "--ignoreactivationskip", "--wipesignatures", "n", p.group)
 	if err != nil {
 		return fmt.Errorf("cannot create volume %s: %w", name, err)
+	}
+	return nil
+}
+
+// Resize grows a volume to size bytes, which must be more than it has; lvm rounds
+// up to whole extents. Its device has the new size when Resize returns. A volume
+// that is not there is ErrNotFound.
+func (p *Pool) Resize(ctx context.Context, name string, size uint64) error {
+	if !ValidName(name) {
+		return fmt.Errorf("cannot grow volume %q: the name is not allowed", name)
+	}
+	// What is inside belongs to a guest: --resizefs is never asked for.
+	if err := p.change(ctx, changeTimeout, "lvextend", "--yes", "--size", strconv.FormatUint(size, 10)+"b", p.group+"/"+name); err != nil {
+		return fmt.Errorf("cannot grow volume %s: %w", name, err)
+	}
+	return nil
+}
+
+// Refresh gives the device of an active volume the form that lvm's records say, and
+// lets its commands go on.
+func (p *Pool) Refresh(ctx context.Context, name string) error {
+	if !ValidName(name) {
+		return fmt.Errorf("cannot refresh volume %q: the name is not allowed", name)
+	}
+	if err := p.change(ctx, changeTimeout, "lvchange", "--refresh", p.group+"/"+name); err != nil {
+		return fmt.Errorf("cannot refresh volume %s: %w", name, err)
 	}
 	return nil
 }
@@ -181,7 +213,7 @@ func (p *Pool) report(ctx context.Context) (report, error) {
 		// A missing group is not ErrNotFound, which is said of volumes.
 		return report{}, fmt.Errorf("cannot list volume group %s: %w", p.group, err)
 	}
-	r, err := parseReport(out, p.name)
+	r, err := parseReport(out, p.name, deviceSize)
 	if err != nil {
 		return report{}, fmt.Errorf("cannot list volume group %s: %w", p.group, err)
 	}

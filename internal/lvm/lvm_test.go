@@ -28,7 +28,7 @@ func lvmSaying(t *testing.T, stdout, stderr string, code string) (*Pool, string)
 	}
 	calls := filepath.Join(dir, "calls")
 	script := "#!/bin/sh\necho \"${0##*/} $*\" >>" + calls + "\ncat " + dir + "/stdout\ncat " + dir + "/stderr >&2\nexit " + code + "\n"
-	for _, tool := range []string{"lvs", "lvcreate", "lvremove", "lvchange"} {
+	for _, tool := range []string{"lvs", "lvcreate", "lvremove", "lvchange", "lvextend"} {
 		if err := os.WriteFile(filepath.Join(dir, tool), []byte(script), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -55,7 +55,7 @@ func TestContentsListsOursOnly(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			output := captured(t, name)
 			if active {
-				output = strings.Replace(output, `"data_percent":"15.53"`, `"data_percent":"15.53", "metadata_percent":"12.50"`, 1)
+				output = strings.Replace(output, `"data_percent":"15.53"`, `"data_percent":"15.53", "metadata_percent":"12.50", "lv_metadata_size":"4194304", "lv_health_status":"out_of_data"`, 1)
 			}
 			p, _ := lvmSaying(t, output, "", "0")
 			got, err := p.Contents(t.Context())
@@ -68,7 +68,8 @@ func TestContentsListsOursOnly(t *testing.T) {
 			}}
 			if active { // An inactive pool does not tell how full it is.
 				want.FreeBytes = 1711234509 // 15.53 % used
-				want.MetadataUsed = 0.125
+				want.MetadataSizeBytes, want.MetadataFreeBytes = 4194304, 3670016
+				want.Health = "out_of_data"
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)
@@ -151,6 +152,51 @@ func TestAChangeIsGivenMoreTimeThanALook(t *testing.T) {
 	}
 }
 
+func TestResizeTellsLVMTheExactSize(t *testing.T) {
+	p, calls := lvmSaying(t, "", "", "0")
+	if err := p.Resize(t.Context(), "vol-1a2b3c4d", 3<<30); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(calls)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff("lvextend --yes --size 3221225472b mallee/vol-1a2b3c4d\n", string(got)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// What a tool leaves that is killed while it grows a volume.
+func TestATornDeviceIsTold(t *testing.T) {
+	for name, tt := range map[string]struct {
+		inactive string
+		device   uint64
+		want     bool
+	}{
+		"whole":               {"", 1 << 30, false},
+		"not yet grown":       {"", 1 << 29, true},
+		"suspended in growth": {"inactive table present", 1 << 30, true},
+		"cannot be told":      {"", 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			row := `"lv_name":"vol-1a2b3c4d", "lv_inactive_table":"` + tt.inactive + `", "lv_kernel_major":"253", "lv_kernel_minor":"7",`
+			output := strings.Replace(captured(t, "lvs_active.json"), `"lv_name":"vol-1a2b3c4d",`, row, 1)
+			r, err := parseReport([]byte(output), "pool", func(major, minor string) uint64 {
+				if major != "253" || minor != "7" {
+					return 0
+				}
+				return tt.device
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := r.contents.Volumes[1].Torn; got != tt.want {
+				t.Errorf("torn is %v", got)
+			}
+		})
+	}
+}
+
 func TestAVolumeOfAMissingPoolIsNotTakenForGone(t *testing.T) {
 	for name, tt := range map[string]struct{ stdout, stderr, code string }{
 		"no pool":  {`{"report":[{"lv":[]}]}`, "", "0"},
@@ -195,7 +241,8 @@ func TestEnsureChangesOnlyWhatIsWrong(t *testing.T) {
 func TestNamesThatAreOptionsOrPathsNeverReachLVM(t *testing.T) {
 	p, calls := lvmSaying(t, "", "", "0")
 	for _, name := range []string{"", "-f", "--yes", "a/b", "a b", "vol;x", "../x"} {
-		if p.Create(t.Context(), name, 1<<30) == nil || p.Remove(t.Context(), name) == nil || p.Activate(t.Context(), name) == nil {
+		if p.Create(t.Context(), name, 1<<30) == nil || p.Remove(t.Context(), name) == nil || p.Activate(t.Context(), name) == nil ||
+			p.Resize(t.Context(), name, 1<<30) == nil || p.Refresh(t.Context(), name) == nil {
 			t.Errorf("%q was accepted", name)
 		}
 		if _, err := New(Options{Group: name, Pool: "pool"}); err == nil {
@@ -212,15 +259,15 @@ func FuzzParseReport(f *testing.F) {
 		f.Add([]byte(captured(f, name)))
 	}
 	f.Fuzz(func(t *testing.T, out []byte) {
-		r, err := parseReport(out, "pool")
+		r, err := parseReport(out, "pool", deviceSize)
 		if err != nil {
 			return
 		}
 		if r.contents.FreeBytes > r.contents.SizeBytes {
 			t.Errorf("%d bytes free of %d", r.contents.FreeBytes, r.contents.SizeBytes)
 		}
-		if used := r.contents.MetadataUsed; !(used >= 0 && used <= 1) {
-			t.Errorf("%v of the metadata used", used)
+		if r.contents.MetadataFreeBytes > r.contents.MetadataSizeBytes {
+			t.Errorf("%d bytes of metadata free of %d", r.contents.MetadataFreeBytes, r.contents.MetadataSizeBytes)
 		}
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -15,20 +16,26 @@ import (
 )
 
 // reportFields are the columns asked of lvs; logicalVolume holds one row of them.
-const reportFields = "lv_name,lv_size,lv_active,pool_lv,lv_tags,data_percent,metadata_percent,lv_when_full,zero,segtype"
+const reportFields = "lv_name,lv_size,lv_active,pool_lv,lv_tags,data_percent,metadata_percent,lv_metadata_size,lv_when_full,lv_health_status,zero,segtype,lv_kernel_major,lv_kernel_minor,lv_inactive_table"
 
 // logicalVolume is a row of lvs. lvm writes every value as a string.
 type logicalVolume struct {
-	Name     string `json:"lv_name"`
-	Size     uint64 `json:"lv_size,string"`
-	Active   string `json:"lv_active"`
-	Pool     string `json:"pool_lv"`
-	Tags     string `json:"lv_tags"`
-	Data     string `json:"data_percent"`
-	Metadata string `json:"metadata_percent"`
-	WhenFull string `json:"lv_when_full"`
-	Zero     string `json:"zero"`
-	Segment  string `json:"segtype"`
+	Name         string `json:"lv_name"`
+	Size         uint64 `json:"lv_size,string"`
+	Active       string `json:"lv_active"`
+	Pool         string `json:"pool_lv"`
+	Tags         string `json:"lv_tags"`
+	Data         string `json:"data_percent"`
+	Metadata     string `json:"metadata_percent"`
+	MetadataSize string `json:"lv_metadata_size"` // empty but for a pool
+	WhenFull     string `json:"lv_when_full"`
+	Health       string `json:"lv_health_status"`
+	Zero         string `json:"zero"`
+	Segment      string `json:"segtype"`
+	Major        string `json:"lv_kernel_major"` // "-1" without a device
+	Minor        string `json:"lv_kernel_minor"`
+	// Inactive is not empty while the device has a table that is not in use yet.
+	Inactive string `json:"lv_inactive_table"`
 }
 
 // report is what one run of lvs tells of a pool.
@@ -42,8 +49,8 @@ type report struct {
 var errNoPool = errors.New("the pool is not there")
 
 // parseReport parses the output of lvs --reportformat json and picks the pool
-// and our volumes in it.
-func parseReport(out []byte, pool string) (report, error) {
+// and our volumes in it. size returns the bytes of a device, 0 if that cannot be told.
+func parseReport(out []byte, pool string, size func(major, minor string) uint64) (report, error) {
 	var document struct {
 		Report []struct {
 			LV []logicalVolume `json:"lv"`
@@ -61,21 +68,19 @@ func parseReport(out []byte, pool string) (report, error) {
 				return report{}, fmt.Errorf("%s is a %s volume, not a thin pool", pool, lv.Segment)
 			case lv.Name == pool:
 				found = true
-				free, err := lv.free()
-				if err != nil {
+				if err := lv.fillIn(&r.contents); err != nil {
 					return report{}, err
 				}
-				if r.contents.MetadataUsed, err = share(lv.Metadata); err != nil {
-					return report{}, err
-				}
-				r.contents.SizeBytes, r.contents.FreeBytes = lv.Size, free
 				r.active = lv.Active == "active"
 				r.zero = lv.Zero == "zero"
 				r.errorWhenFull = lv.WhenFull == "error"
 			case lv.Pool == pool && slices.Contains(strings.Split(lv.Tags, ","), tag):
-				r.contents.Volumes = append(r.contents.Volumes, Volume{
-					Name: lv.Name, SizeBytes: lv.Size, Active: lv.Active == "active",
-				})
+				v := Volume{Name: lv.Name, SizeBytes: lv.Size, Active: lv.Active == "active"}
+				if v.Active {
+					has := size(lv.Major, lv.Minor)
+					v.Torn = lv.Inactive != "" || has != 0 && has != lv.Size
+				}
+				r.contents.Volumes = append(r.contents.Volumes, v)
 			}
 		}
 	}
@@ -85,19 +90,25 @@ func parseReport(out []byte, pool string) (report, error) {
 	return r, nil
 }
 
-// free computes what is free of a pool. An inactive pool tells no percentage;
-// it counts as full, so that nothing is promised that may not be there.
-func (lv logicalVolume) free() (uint64, error) {
-	if lv.Data == "" {
-		return 0, nil
+// fillIn takes over how full a pool is.
+func (lv logicalVolume) fillIn(c *Contents) (err error) {
+	c.SizeBytes, c.Health = lv.Size, lv.Health
+	if lv.MetadataSize != "" {
+		if c.MetadataSizeBytes, err = strconv.ParseUint(lv.MetadataSize, 10, 64); err != nil {
+			return fmt.Errorf("the output of lvs: %q is no size", lv.MetadataSize)
+		}
 	}
-	used, err := share(lv.Data)
-	return lv.Size - min(lv.Size, uint64(float64(lv.Size)*used)), err
+	if c.FreeBytes, err = free(c.SizeBytes, lv.Data); err != nil {
+		return err
+	}
+	c.MetadataFreeBytes, err = free(c.MetadataSizeBytes, lv.Metadata)
+	return err
 }
 
-// share parses a percentage, "15.53" for example, into a share of 1. What lvm
-// does not know, of an inactive pool, it leaves empty; that is 0.
-func share(percentage string) (float64, error) {
+// free computes what is free of size, of which a percentage is used, "15.53" for
+// example. An inactive pool tells none; it counts as full, so that nothing is
+// promised that may not be there.
+func free(size uint64, percentage string) (uint64, error) {
 	if percentage == "" {
 		return 0, nil
 	}
@@ -105,7 +116,21 @@ func share(percentage string) (float64, error) {
 	if err != nil || !(percent >= 0 && percent <= 100) {
 		return 0, fmt.Errorf("the output of lvs: %q is no percentage", percentage)
 	}
-	return percent / 100, nil
+	return size - min(size, uint64(float64(size)*(percent/100))), nil
+}
+
+// deviceSize returns the bytes of the block device with these numbers, without
+// opening it; 0 if it cannot be told.
+func deviceSize(major, minor string) uint64 {
+	text, err := os.ReadFile("/sys/dev/block/" + major + ":" + minor + "/size")
+	if err != nil {
+		return 0
+	}
+	sectors, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return sectors * 512
 }
 
 // verdicts maps lvm's words to what is wrong. lvm exits with 5 for all of them;

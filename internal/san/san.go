@@ -36,6 +36,13 @@ type SAN interface {
 	// with an export MUST be InUse and stay as it is.
 	DeleteVolume(ctx context.Context, id mallee.VolumeID) error
 
+	// ResizeVolume grows a volume to sizeBytes, a positive multiple of mallee.GiB,
+	// whether or not it is exported and in use; what it held stays, and what is new
+	// reads as zeros. A volume of that size or more MUST be success and stay as it
+	// is. One that is not there MUST be NotFound, a size that the pool cannot hold
+	// Exhausted, any other wrong size Invalid; each MUST leave the volume as it was.
+	ResizeVolume(ctx context.Context, id mallee.VolumeID, sizeBytes uint64) (Volume, error)
+
 	// Volumes lists the volumes that CreateVolume made, and no others that the
 	// SAN may keep for other users, sorted by id.
 	Volumes(ctx context.Context) ([]Volume, error)
@@ -46,7 +53,12 @@ type SAN interface {
 	// After Unexport a LUN SHOULD be given again as late as possible: an initiator
 	// that has not dropped the old device would take the new volume for it. A
 	// volume that is not there MUST be NotFound.
-	Export(ctx context.Context, id mallee.VolumeID, initiator mallee.IQN) (mallee.Export, error)
+	//
+	// From then on initiator MUST prove itself with chap when it logs in, for this
+	// and all its other exports; sessions that it has MUST go on. The zero CHAP asks
+	// for no proof, which a SAN MAY refuse as Invalid. A SAN MUST NOT tell the
+	// password to anybody, in Exports or in an error for example.
+	Export(ctx context.Context, id mallee.VolumeID, initiator mallee.IQN, chap mallee.CHAP) (mallee.Export, error)
 
 	// Unexport takes the offer back. When it returns nil, no write of that
 	// initiator can reach the volume any more, also none that was in flight.
@@ -65,6 +77,16 @@ type Info struct {
 	Portals       []string // "address:port"
 	PoolSizeBytes uint64
 	PoolFreeBytes uint64
+	// PromisedBytes are the sizes of all volumes, which MAY be more than the pool
+	// has; PromiseLimitBytes is what they may come to.
+	PromisedBytes     uint64
+	PromiseLimitBytes uint64
+	// Metadata is what the SAN needs to know where each block is; 0 where that
+	// cannot run short.
+	MetadataSizeBytes uint64
+	MetadataFreeBytes uint64
+	// Alarms tell a person what must be seen to, and how; empty when all is well.
+	Alarms []string
 }
 
 // Volume is a volume as the SAN keeps it.

@@ -37,7 +37,12 @@ func take(ctx context.Context, s san.SAN) (*inventory, error) {
 	}
 	have := &inventory{
 		volumes: map[key]san.Volume{}, exports: map[key]san.Export{},
-		pool: &cloudv1.Pool{SizeBytes: info.PoolSizeBytes, FreeBytes: info.PoolFreeBytes},
+		pool: &cloudv1.Pool{
+			SizeBytes: info.PoolSizeBytes, FreeBytes: info.PoolFreeBytes,
+			PromisedBytes: info.PromisedBytes, PromiseLimitBytes: info.PromiseLimitBytes,
+			MetadataSizeBytes: info.MetadataSizeBytes, MetadataFreeBytes: info.MetadataFreeBytes,
+			Alarms: info.Alarms,
+		},
 	}
 	for _, v := range volumes {
 		have.volumes[key{volume: string(v.ID)}] = v

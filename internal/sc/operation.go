@@ -22,10 +22,12 @@ const (
 // work is an operation to be started.
 type work struct {
 	key      key
-	op       string // "create", "delete", "export", "unexport"
-	removes  bool   // what key names is gone when it succeeds
-	request  string // id of the API call that it is done for
-	instance string // of the node, for an export
+	op       string      // "create", "grow", "delete", "export", "unexport"
+	size     uint64      // to which a volume shall grow
+	chap     mallee.CHAP // that an export tells the SAN
+	removes  bool        // what key names is gone when it succeeds
+	request  string      // id of the API call that it is done for
+	instance string      // of the node, for an export
 	do       func(context.Context, SAN) error
 	final    func(error) bool // whether trying again cannot help; nil for never
 }
@@ -44,6 +46,7 @@ var errLost = errors.New("the connection to the cloud controller is lost")
 // trouble is why an operation failed last.
 type trouble struct {
 	op      string
+	size    uint64 // of work
 	message string
 	tries   int
 	next    time.Time
@@ -56,7 +59,7 @@ func (r *reconciler) start(ctx context.Context, w work) {
 	if !r.want.good() {
 		return // the stream has ended while the SAN was looked at
 	}
-	if t, failed := r.trouble[w.key]; failed && t.op == w.op && time.Now().Before(t.next) {
+	if t, failed := r.trouble[w.key]; failed && t.op == w.op && t.size == w.size && time.Now().Before(t.next) {
 		return
 	}
 	ctx = telemetry.WithRequestID(ctx, mallee.RequestID(w.request))
@@ -108,8 +111,14 @@ func (r *reconciler) finish(o outcome) {
 	delete(r.busy, k)
 	if o.err == nil {
 		delete(r.trouble, k)
-		if o.work.removes && o.san == r.san && o.lost == r.want.lost {
+		if o.san != r.san || o.lost != r.want.lost {
+			return
+		}
+		if o.work.removes {
 			r.removed[k] = true
+		}
+		if o.work.op == "export" {
+			r.told[mallee.IQN(k.initiator)] = o.work.chap
 		}
 		return
 	}
@@ -117,8 +126,8 @@ func (r *reconciler) finish(o outcome) {
 		return
 	}
 	t := r.trouble[k]
-	if t.op != o.work.op {
-		t = trouble{op: o.work.op}
+	if t.op != o.work.op || t.size != o.work.size {
+		t = trouble{op: o.work.op, size: o.work.size}
 	}
 	t.message = o.err.Error()
 	t.final = o.work.final != nil && o.work.final(o.err)

@@ -43,7 +43,9 @@ type reconciler struct {
 	busy    map[key]bool    // an operation is under way
 	trouble map[key]trouble // why the last operation failed
 	removed map[key]bool    // an operation has removed it since it is unwanted
-	strange map[key]bool    // on the SAN, named by no wish, and logged
+	// told is the secret of each initiator that this SAN was told last.
+	told    map[mallee.IQN]mallee.CHAP
+	strange map[key]bool // on the SAN, named by no wish, and logged
 }
 
 // key names what an operation is on: a volume, or its export to an initiator.
@@ -56,7 +58,8 @@ func newReconciler(o Options, states <-chan wishes, report func(*cloudv1.Partiti
 	return &reconciler{
 		options: o, states: states, report: report, metrics: newMetrics(o.Registry),
 		slots: make(chan struct{}, parallel), done: make(chan outcome),
-		busy: map[key]bool{}, trouble: map[key]trouble{}, removed: map[key]bool{}, strange: map[key]bool{},
+		busy: map[key]bool{}, trouble: map[key]trouble{}, removed: map[key]bool{},
+		told: map[mallee.IQN]mallee.CHAP{}, strange: map[key]bool{},
 	}
 }
 
@@ -100,8 +103,10 @@ func (r *reconciler) drain() {
 // take makes w what is wanted.
 func (r *reconciler) take(w wishes) {
 	if w.lost != r.want.lost {
-		// What was removed may have been made again by another controller.
+		// What was removed may have been made again by another controller, and what
+		// was told may be told otherwise.
 		clear(r.removed)
+		clear(r.told)
 	}
 	r.want = w
 }
@@ -168,8 +173,9 @@ func (r *reconciler) connect(hosts []netip.AddrPort) error {
 		r.san.Close()
 	}
 	r.san, r.sanhost = s, r.want.GetSanhost()
-	// What was removed from one SAN may well be on the other.
+	// What was removed from one SAN may well be on the other, which was told nothing.
 	clear(r.removed)
+	clear(r.told)
 	return nil
 }
 

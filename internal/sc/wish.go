@@ -7,6 +7,7 @@ import (
 
 	"github.com/mallee-io/mallee"
 	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
+	"github.com/mallee-io/mallee/internal/san"
 )
 
 // volume starts what brings a volume to its wish and returns what to report.
@@ -21,7 +22,7 @@ func (r *reconciler) volume(ctx context.Context, d *cloudv1.DesiredVolume, have 
 	case r.busy[k]:
 	case d.GetWanted() && present:
 		report.Known = true
-		delete(r.trouble, k)
+		r.grow(ctx, d, v, report)
 	case d.GetWanted() && d.GetSizeBytes() == 0:
 		// It was made once. A new, empty one under its name would be taken for
 		// it by whoever has it attached.
@@ -54,6 +55,26 @@ func (r *reconciler) volume(ctx context.Context, d *cloudv1.DesiredVolume, have 
 	}
 	report.Message = r.trouble[k].message
 	return report
+}
+
+// grow starts what gives a volume the size that is wished for it. The volume stays
+// known and of use meanwhile, and when it cannot grow.
+func (r *reconciler) grow(ctx context.Context, d *cloudv1.DesiredVolume, v san.Volume, report *cloudv1.VolumeReport) {
+	w := work{key: key{volume: d.GetVolumeId()}, op: "grow", size: d.GetGrowToBytes(), request: d.GetRequestId(), final: hopeless}
+	t, failed := r.trouble[w.key]
+	switch {
+	case w.size <= v.SizeBytes:
+		delete(r.trouble, w.key)
+		return
+	case failed && t.final && t.op == w.op && t.size == w.size:
+		report.Failed = true
+		return
+	}
+	w.do = func(ctx context.Context, s SAN) error {
+		_, err := s.ResizeVolume(ctx, v.ID, w.size)
+		return err
+	}
+	r.start(ctx, w)
 }
 
 // strayExports returns the initiators that a volume is exported to without an
@@ -89,20 +110,24 @@ func (r *reconciler) export(ctx context.Context, d *cloudv1.DesiredExport, have 
 	if present {
 		report.Export = &cloudv1.Export{Target: string(e.Target), Lun: uint32(e.LUN), Wwid: string(e.WWID), Portals: e.Portals}
 	}
+	chap := mallee.CHAP{Username: d.GetChap().GetUsername(), Password: d.GetChap().GetPassword()}
 	work := work{key: k, request: d.GetRequestId(), instance: d.GetInstanceId()}
 	_, exists := have.volumes[key{volume: d.GetVolumeId()}]
 	switch {
 	case r.busy[k]:
-	case d.GetWanted() && present:
+	case d.GetWanted() && present && r.told[initiator] == chap:
 		report.Known = true
 		delete(r.trouble, k)
 	case d.GetWanted() && !exists:
 		report.Message = "the SAN does not hold the volume"
 		return report
 	case d.GetWanted():
-		work.op = "export"
+		// One that is there is exported again to tell the SAN the initiator's secret,
+		// which the SAN tells nobody: once after a start, and when it changes.
+		report.Known = present
+		work.op, work.chap = "export", chap
 		work.do = func(ctx context.Context, s SAN) error {
-			_, err := s.Export(ctx, id, initiator)
+			_, err := s.Export(ctx, id, initiator, chap)
 			return err
 		}
 		r.start(ctx, work)
@@ -118,7 +143,7 @@ func (r *reconciler) export(ctx context.Context, d *cloudv1.DesiredExport, have 
 	return report
 }
 
-// hopeless tells whether making a volume need not be tried again.
+// hopeless tells whether making or growing a volume need not be tried again.
 func hopeless(err error) bool {
 	switch mallee.KindOf(err) {
 	case mallee.Exhausted, mallee.Invalid, mallee.Mismatch:

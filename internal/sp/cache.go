@@ -13,11 +13,13 @@ import (
 	"github.com/google/renameio/v2"
 
 	"github.com/mallee-io/mallee"
+	"github.com/mallee-io/mallee/internal/lio"
 )
 
 // cacheVersion is the schema that this program writes. A file of a later one is
-// refused: to guess would give initiators other LUNs than they had.
-const cacheVersion = 1
+// refused: to guess would give initiators other LUNs than they had. Version 1, which
+// had no secrets, is read.
+const cacheVersion = 2
 
 // cache is the file in which exports outlive a reboot.
 type cache struct {
@@ -25,6 +27,14 @@ type cache struct {
 	Exports []cacheExport `json:"exports"`
 	// LastLUNs are the LUNs given last, so that a reboot does not give them anew.
 	LastLUNs map[mallee.IQN]uint16 `json:"last_luns"`
+	// Secrets are what the initiators of Exports prove themselves with. They stand
+	// apart from the exports, of which errors and logs may tell.
+	Secrets map[mallee.IQN]cacheSecret `json:"secrets"`
+}
+
+type cacheSecret struct {
+	Username string `json:"username"`
+	Password string `json:"password"`
 }
 
 type cacheExport struct {
@@ -54,8 +64,8 @@ func (e *exports) parse(b []byte) error {
 	if err := json.Unmarshal(b, &c); err != nil {
 		return err
 	}
-	if c.Version != cacheVersion {
-		return fmt.Errorf("schema version %d is not %d, the one of this program", c.Version, cacheVersion)
+	if c.Version < 1 || c.Version > cacheVersion {
+		return fmt.Errorf("schema version %d is none that this program knows, 1 to %d", c.Version, cacheVersion)
 	}
 	type seat struct {
 		initiator mallee.IQN
@@ -78,22 +88,31 @@ func (e *exports) parse(b []byte) error {
 		}
 		e.last[initiator] = lun
 	}
+	for initiator, secret := range c.Secrets {
+		chap := mallee.CHAP{Username: secret.Username, Password: secret.Password}
+		if err := lio.CheckCHAP(chap); !initiator.Valid() || err != nil {
+			return fmt.Errorf("the secret of %q is not valid: %w", initiator, err)
+		}
+		e.chap[initiator] = chap
+	}
 	return nil
 }
 
 // save writes the cache; e.mu is held. The file is replaced as a whole, and is on
 // disk when save returns.
 func (e *exports) save() error {
-	c := cache{Version: cacheVersion, Exports: []cacheExport{}, LastLUNs: e.last}
+	c := cache{Version: cacheVersion, Exports: []cacheExport{}, LastLUNs: e.last, Secrets: map[mallee.IQN]cacheSecret{}}
 	for _, m := range e.sorted() {
 		c.Exports = append(c.Exports, cacheExport{VolumeID: mallee.VolumeID(m.Backstore), Initiator: m.Initiator, LUN: m.LUN})
+		if chap := e.chap[m.Initiator]; chap != (mallee.CHAP{}) {
+			c.Secrets[m.Initiator] = cacheSecret{chap.Username, chap.Password}
+		}
 	}
 	b, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
 		return err
 	}
-	// Not the umask but we decide who may read it; secrets of initiators come to
-	// stand here when there are any.
+	// Not the umask but we decide who may read it: it holds the initiators' secrets.
 	if err := renameio.WriteFile(e.file, append(b, '\n'), 0o600, renameio.IgnoreUmask()); err != nil {
 		return fmt.Errorf("cannot remember what is exported: %w", err)
 	}

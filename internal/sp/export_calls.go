@@ -23,6 +23,10 @@ func (s *Server) ExportVolume(ctx context.Context, r *spv1.ExportVolumeRequest) 
 	if err := key.check(); err != nil {
 		return nil, err
 	}
+	chap := mallee.CHAP{Username: r.GetChap().GetUsername(), Password: r.GetChap().GetPassword()}
+	if err := lio.CheckCHAP(chap); err != nil {
+		return nil, status.Errorf(codes.InvalidArgument, "%s may not log in: %v", key.initiator, err)
+	}
 	end, err := s.turns.take(ctx, key.volume)
 	if err != nil {
 		return nil, s.failure(ctx, key.volume, err)
@@ -39,7 +43,7 @@ func (s *Server) ExportVolume(ctx context.Context, r *spv1.ExportVolumeRequest) 
 	}
 	// What is remembered and cannot be established stays remembered, with its LUN,
 	// and is not listed; so the storage controller asks again.
-	lun, err := s.exports.add(key)
+	lun, err := s.exports.add(key, chap)
 	if errors.Is(err, errNoLUN) {
 		return nil, status.Error(codes.ResourceExhausted, err.Error())
 	}

@@ -40,6 +40,8 @@ type exports struct {
 	mu   sync.Mutex
 	luns map[exportKey]uint16
 	last map[mallee.IQN]uint16 // the LUN given last
+	// chap is what each initiator proves itself with.
+	chap map[mallee.IQN]mallee.CHAP
 	// live has the exports that the kernel has. It is not kept: what was there
 	// before a reboot is not there after it.
 	live map[exportKey]bool
@@ -48,41 +50,65 @@ type exports struct {
 func newExports(file string) *exports {
 	return &exports{
 		file: file, syncDir: syncDirectory,
-		luns: map[exportKey]uint16{}, last: map[mallee.IQN]uint16{}, live: map[exportKey]bool{},
+		luns: map[exportKey]uint16{}, last: map[mallee.IQN]uint16{},
+		chap: map[mallee.IQN]mallee.CHAP{}, live: map[exportKey]bool{},
 	}
 }
 
-// add returns the LUN of an export, a new one if there is none yet. It is on disk
-// when add returns, so that it outlives us even if the mapping follows later.
+// add returns the LUN of an export, a new one if there is none yet, and makes chap
+// the secret of all exports of its initiator. Both are on disk when add returns, so
+// that they outlive us even if the mapping follows later.
 //
 // A new LUN is the next after the one given last, round and round: what a node
 // has not yet forgotten of an earlier volume is then not taken for this one.
-func (e *exports) add(key exportKey) (lun uint16, err error) {
+func (e *exports) add(key exportKey, chap mallee.CHAP) (lun uint16, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if lun := e.luns[key]; lun != 0 {
+	lun, there := e.luns[key]
+	before := e.chap[key.initiator]
+	if there && before == chap {
 		return lun, nil
 	}
+	if !there {
+		if lun, err = e.free(key.initiator); err != nil {
+			return 0, err
+		}
+		e.luns[key], e.last[key.initiator] = lun, lun
+	}
+	e.chap[key.initiator] = chap
+	if err := e.save(); err != nil {
+		e.chap[key.initiator] = before
+		if !there {
+			delete(e.luns, key)
+		}
+		return 0, err
+	}
+	return lun, nil
+}
+
+// free returns the LUN that an initiator is given next; e.mu is held.
+func (e *exports) free(initiator mallee.IQN) (uint16, error) {
 	used := map[uint16]bool{}
 	for k, lun := range e.luns {
-		if k.initiator == key.initiator {
+		if k.initiator == initiator {
 			used[lun] = true
 		}
 	}
-	last := e.last[key.initiator]
+	last := e.last[initiator]
 	for i := range uint16(maxLUN) {
-		lun := (last+i)%maxLUN + 1
-		if used[lun] {
-			continue
+		if lun := (last+i)%maxLUN + 1; !used[lun] {
+			return lun, nil
 		}
-		e.luns[key], e.last[key.initiator] = lun, lun
-		if err := e.save(); err != nil {
-			delete(e.luns, key)
-			return 0, err
-		}
-		return lun, nil
 	}
 	return 0, errNoLUN
+}
+
+// secret returns what an initiator proves itself with, the zero CHAP if that is not
+// known.
+func (e *exports) secret(initiator mallee.IQN) mallee.CHAP {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.chap[initiator]
 }
 
 // setLive notes whether the kernel has an export, and reports whether that is new.
@@ -171,11 +197,15 @@ func (e *exports) wanted() []lio.Mapping {
 	return e.sorted()
 }
 
-// established returns what of that the kernel does export, in the same order.
+// established returns what of that the kernel does export, in the same order. It
+// leaves out what nobody could log in for after a reboot, because the secret is not
+// known, from a file that was lost for example: it is asked for again.
 func (e *exports) established() []lio.Mapping {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return slices.DeleteFunc(e.sorted(), func(m lio.Mapping) bool { return !e.live[keyOf(m)] })
+	return slices.DeleteFunc(e.sorted(), func(m lio.Mapping) bool {
+		return !e.live[keyOf(m)] || e.chap[m.Initiator] == mallee.CHAP{}
+	})
 }
 
 func (e *exports) sorted() []lio.Mapping {

@@ -20,6 +20,8 @@ const (
 	initiator = mallee.IQN("iqn.2026-11.io.mallee:nc1")
 )
 
+var secret = mallee.CHAP{Username: "nc1", Password: "cache-of-secrets"}
+
 func TestALUNIsGivenOnlyOnceItsDirectoryIsOnDisk(t *testing.T) {
 	dir := t.TempDir()
 	e := newExports(filepath.Join(dir, "exports.json"))
@@ -31,14 +33,14 @@ func TestALUNIsGivenOnlyOnceItsDirectoryIsOnDisk(t *testing.T) {
 		synced = append(synced, dir)
 		return nil
 	}
-	if _, err := e.add(exportKey{volA, initiator}); err != nil {
+	if _, err := e.add(exportKey{volA, initiator}, secret); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{dir}, synced); diff != "" {
 		t.Errorf("directories synced: %s", diff)
 	}
 	e.syncDir = func(string) error { return errors.New("disk broken") }
-	if lun, err := e.add(exportKey{volB, initiator}); err == nil {
+	if lun, err := e.add(exportKey{volB, initiator}, secret); err == nil {
 		t.Errorf("LUN %d was given and may be forgotten", lun)
 	}
 }

@@ -76,6 +76,9 @@ func (s *Server) activate(ctx context.Context, wanted []lio.Mapping) (map[string
 	}
 	volumes := map[string]lvm.Volume{}
 	for _, v := range contents.Volumes {
+		if err := s.mend(ctx, v); err != nil {
+			s.logFailure(ctx, s.log.With("volume_id", v.Name), "device of a volume cannot be refreshed", err)
+		}
 		volumes[v.Name] = v
 	}
 	return volumes, nil
@@ -99,8 +102,24 @@ func (s *Server) establish(ctx context.Context, v lvm.Volume, m lio.Mapping) (is
 	if err != nil {
 		return false, err
 	}
+	if err := s.authenticate(m.Initiator); err != nil {
+		return false, err
+	}
 	if err := s.target.Map(m); err != nil {
 		return false, err
 	}
 	return s.exports.setLive(keyOf(m), true), nil
+}
+
+// authenticate makes the kernel ask an initiator for its latest secret. One without
+// is left as it is: nobody logs in as one whom the kernel has no secret of either.
+// Calls take turns, so that the one for the later secret comes last.
+func (s *Server) authenticate(initiator mallee.IQN) error {
+	s.authenticating.Lock()
+	defer s.authenticating.Unlock()
+	chap := s.exports.secret(initiator)
+	if chap == (mallee.CHAP{}) {
+		return nil
+	}
+	return s.target.Authenticate(initiator, chap)
 }

@@ -5,18 +5,21 @@
 // interface of api/sp/v1.
 //
 // A volume is a thin logical volume whose name is the volume's id. An export is a
-// backstore on it that is mapped to one initiator. What is exported is decided by
-// the storage controller; the storage processor remembers it only to come back
-// with the same LUNs after a reboot, before anybody can tell it.
+// backstore on it that is mapped to one initiator, which proves by CHAP that it is
+// that one. What is exported, and each initiator's secret, is decided by the storage
+// controller; the storage processor remembers it only to come back with the same
+// LUNs after a reboot, before anybody can tell it.
 package sp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
 	"path/filepath"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -41,6 +44,8 @@ type Volumes interface {
 	Ensure(ctx context.Context) error
 	Contents(ctx context.Context) (lvm.Contents, error)
 	Create(ctx context.Context, name string, size uint64) error
+	Resize(ctx context.Context, name string, size uint64) error
+	Refresh(ctx context.Context, name string) error
 	Remove(ctx context.Context, name string) error
 	Activate(ctx context.Context, names ...string) error
 	Device(name string) string
@@ -57,6 +62,13 @@ type Options struct {
 	StateDir    string // exists already
 	Log         *slog.Logger
 	Registry    prometheus.Registerer
+
+	// Overcommit is how many times the pool's size may be promised to volumes; 0
+	// means 10.
+	Overcommit float64
+	// DataAlarm and MetadataAlarm are the percentages of the pool's room above which
+	// its admin is told; 0 means 80.
+	DataAlarm, MetadataAlarm int
 
 	Volumes  Volumes // nil: the thin pool Pool of VolumeGroup
 	ConfigFS lio.FS  // nil: the kernel's
@@ -78,9 +90,14 @@ type Server struct {
 	target  *lio.Target
 	exports *exports
 	turns   turns
-	// fullness is of the pool.
-	fullness fullness
-	calls    *prometheus.CounterVec
+	// authenticating guards the secrets that the kernel has.
+	authenticating sync.Mutex
+	pool           string // as lvm's tools name it
+	told           told
+	calls          *prometheus.CounterVec
+
+	overcommit               float64
+	dataAlarm, metadataAlarm int
 }
 
 // New makes the pool and the target if they are missing, brings back the exports
@@ -115,6 +132,8 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	s := &Server{
 		name: o.Name, iqn: o.Target, log: o.Log,
 		volumes: o.Volumes, target: target, exports: remembered,
+		pool: o.VolumeGroup + "/" + o.Pool, overcommit: cmp.Or(o.Overcommit, 10),
+		dataAlarm: cmp.Or(o.DataAlarm, 80), metadataAlarm: cmp.Or(o.MetadataAlarm, 80),
 	}
 	for _, p := range o.DataPortals {
 		s.portals = append(s.portals, p.String())

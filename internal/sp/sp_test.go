@@ -87,12 +87,17 @@ func create(t *testing.T, s *sp.Server, id string) {
 
 func export(t *testing.T, s *sp.Server, id, initiator string) *spv1.Export {
 	t.Helper()
-	r, err := s.ExportVolume(t.Context(), &spv1.ExportVolumeRequest{VolumeId: id, Initiator: initiator})
+	r, err := s.ExportVolume(t.Context(), &spv1.ExportVolumeRequest{VolumeId: id, Initiator: initiator, Chap: chap(password)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r.GetExport()
 }
+
+// password stands in no log, error or answer.
+const password = "tell-nobody-of-it"
+
+func chap(password string) *spv1.Chap { return &spv1.Chap{Username: "node", Password: password} }
 
 func unexport(t *testing.T, s *sp.Server, id, initiator string) {
 	t.Helper()
@@ -159,6 +164,12 @@ func TestKillOfTheProcessDisturbsNothing(t *testing.T) {
 		t.Run("losing "+lose, func(t *testing.T) {
 			_ = os.Remove(filepath.Join(m.stateDir, lose))
 			s = m.start(t)
+			if lose == "exports.json" {
+				if got := exports(t, s); len(got) != 0 {
+					t.Errorf("%v is listed, and would be lost with a reboot: its secret is not known", got)
+				}
+				export(t, s, vol1, nc1)
+			}
 			if diff := cmp.Diff([]*spv1.Export{want}, exports(t, s), protocmp.Transform()); diff != "" {
 				t.Error(diff)
 			}
@@ -173,7 +184,7 @@ func TestAnExportThatFailedIsNotListedAndComesWithTheNextCall(t *testing.T) {
 	create(t, s, vol2)
 	export(t, s, vol2, nc1)
 	broken := func(string) bool { return false }
-	request := &spv1.ExportVolumeRequest{VolumeId: vol1, Initiator: nc1}
+	request := &spv1.ExportVolumeRequest{VolumeId: vol1, Initiator: nc1, Chap: chap(password)}
 
 	m.kernel.Device = broken
 	if _, err := s.ExportVolume(t.Context(), request); err == nil {
@@ -335,7 +346,7 @@ func TestAnInitiatorWithoutLUNsLeftIsTold(t *testing.T) {
 	}
 	s := m.start(t)
 	create(t, s, vol1)
-	_, err = s.ExportVolume(t.Context(), &spv1.ExportVolumeRequest{VolumeId: vol1, Initiator: nc1})
+	_, err = s.ExportVolume(t.Context(), &spv1.ExportVolumeRequest{VolumeId: vol1, Initiator: nc1, Chap: chap(password)})
 	if status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("error %v, want ResourceExhausted", err)
 	}
@@ -356,7 +367,7 @@ func TestTheCacheIsPrivateAndVersioned(t *testing.T) {
 		t.Errorf("mode %v, want 0600", info.Mode())
 	}
 	for name, content := range map[string]string{
-		"a later schema":     `{"version": 2}`,
+		"a later schema":     `{"version": 3}`,
 		"no JSON":            `{`,
 		"a LUN twice":        `{"version":1,"exports":[{"volume_id":"` + vol1 + `","initiator":"` + nc1 + `","lun":1},{"volume_id":"` + vol2 + `","initiator":"` + nc1 + `","lun":1}]}`,
 		"a path as a volume": `{"version":1,"exports":[{"volume_id":"../x","initiator":"` + nc1 + `","lun":1}]}`,
@@ -406,7 +417,7 @@ func TestAFailureIsLoggedAlsoWhenItsCallerIsGone(t *testing.T) {
 	m.log.Reset()
 	ctx, cancel := context.WithCancel(t.Context())
 	m.kernel.Device = func(string) bool { cancel(); return false }
-	_, err := s.ExportVolume(ctx, &spv1.ExportVolumeRequest{VolumeId: vol1, Initiator: nc1})
+	_, err := s.ExportVolume(ctx, &spv1.ExportVolumeRequest{VolumeId: vol1, Initiator: nc1, Chap: chap(password)})
 	if status.Code(err) != codes.Canceled {
 		t.Errorf("error %v, want Canceled", err)
 	}
@@ -424,26 +435,31 @@ func TestAFillingPoolIsToldOnce(t *testing.T) {
 	for _, step := range []struct {
 		name           string
 		data, metadata float64
-		want           []string // rooms warned of
+		want           []string // logged
+		alarms         int
 	}{
-		{"half full", 0.5, 0.5, nil},
-		{"data above 80 %", 0.81, 0.8, []string{"data"}},
-		{"still", 0.82, 0.8, nil},
-		{"metadata too", 0.82, 0.9, []string{"metadata"}},
-		{"extended", 0.4, 0.4, nil},
-		{"data again", 0.9, 0.4, []string{"data"}},
+		{"half full", 0.5, 0.5, nil, 0},
+		{"data above 80 %", 0.81, 0.8, []string{"WARN data"}, 1},
+		{"still", 0.82, 0.8, nil, 1},
+		{"metadata too", 0.82, 0.9, []string{"WARN metadata"}, 2},
+		{"extended", 0.4, 0.9, []string{"INFO data"}, 1},
+		{"data again", 0.9, 0.9, []string{"WARN data"}, 2},
 	} {
 		data, metadata = step.data, step.metadata
-		if _, err := s.Info(t.Context(), &spv1.InfoRequest{}); err != nil {
+		info, err := s.Info(t.Context(), &spv1.InfoRequest{})
+		if err != nil {
 			t.Fatal(err)
+		}
+		if got := info.GetAlarms(); len(got) != step.alarms {
+			t.Errorf("%s: alarms %q, want %d", step.name, got, step.alarms)
 		}
 		var got []string
 		for d := json.NewDecoder(&m.log); d.More(); {
-			var line struct{ Level, Room string }
+			var line struct{ Level, About string }
 			if err := d.Decode(&line); err != nil {
 				t.Fatal(err)
 			}
-			got = append(got, line.Room)
+			got = append(got, line.Level+" "+line.About)
 		}
 		if diff := cmp.Diff(step.want, got); diff != "" {
 			t.Errorf("%s: %s", step.name, diff)
@@ -473,6 +489,9 @@ func TestMetricsTellThePoolAndTheCalls(t *testing.T) {
 		`mallee_sp_calls_total{code="OK",method="CreateVolume"} 1`,
 		`mallee_sp_calls_total{code="OK",method="ExportVolume"} 1`,
 		`mallee_sp_exports 1`,
+		`mallee_sp_pool_alarms 0`,
+		`mallee_sp_pool_promise_limit_bytes 1.073741824e+12`,
+		`mallee_sp_pool_promised_bytes 1.073741824e+09`,
 		`mallee_sp_pool_free_bytes 1.073741824e+11`,
 		`mallee_sp_pool_metadata_used_ratio 0.25`,
 		`mallee_sp_pool_size_bytes 1.073741824e+11`,

@@ -22,10 +22,16 @@ func (s *Server) Info(ctx context.Context, _ *spv1.InfoRequest) (_ *spv1.InfoRes
 	if err != nil {
 		return nil, s.failure(ctx, "", err)
 	}
-	return &spv1.InfoResponse{
+	resp := &spv1.InfoResponse{
 		Name: s.name, Target: string(s.iqn), Portals: s.portals,
 		PoolSizeBytes: contents.SizeBytes, PoolFreeBytes: contents.FreeBytes,
-	}, nil
+		PromisedBytes: promised(contents), PromiseLimitBytes: s.promiseLimit(contents),
+		MetadataSizeBytes: contents.MetadataSizeBytes, MetadataFreeBytes: contents.MetadataFreeBytes,
+	}
+	for _, a := range s.alarms(contents) {
+		resp.Alarms = append(resp.Alarms, a.text)
+	}
+	return resp, nil
 }
 
 // CreateVolume implements the admin interface.
@@ -38,29 +44,23 @@ func (s *Server) CreateVolume(ctx context.Context, r *spv1.CreateVolumeRequest) 
 	if ambiguous(id) {
 		return nil, status.Errorf(codes.InvalidArgument, "ids that begin with vol-%s would look like shorter ones on the SAN: take another", filler)
 	}
-	if size == 0 || size%mallee.GiB != 0 {
-		return nil, status.Errorf(codes.InvalidArgument, "a size of %d bytes is no positive multiple of 1 GiB", size)
+	if err := checkSize(size); err != nil {
+		return nil, err
 	}
-	end, err := s.turns.take(ctx, id)
+	contents, end, err := s.begin(ctx, id)
 	if err != nil {
 		return nil, s.failure(ctx, id, err)
 	}
 	defer end()
 
-	contents, err := s.contents(ctx)
-	if err != nil {
-		return nil, s.failure(ctx, id, err)
-	}
 	if v, there := find(contents, id); there {
 		if v.SizeBytes != size {
 			return nil, status.Errorf(codes.AlreadyExists, "it exists with %d bytes instead of %d", v.SizeBytes, size)
 		}
 		return &spv1.CreateVolumeResponse{Volume: message(v)}, nil
 	}
-	// Volumes are thin, so that their sum may exceed the pool; a single one that
-	// does could never be filled.
-	if size > contents.SizeBytes {
-		return nil, status.Errorf(codes.ResourceExhausted, "%d bytes are more than the pool's %d", size, contents.SizeBytes)
+	if err := s.promise(contents, size, size); err != nil {
+		return nil, err
 	}
 	if err := s.volumes.Create(ctx, string(id), size); err != nil {
 		return nil, s.failure(ctx, id, err)
@@ -115,6 +115,13 @@ func (s *Server) ListVolumes(ctx context.Context, _ *spv1.ListVolumesRequest) (_
 		}
 	}
 	return resp, nil
+}
+
+func checkSize(size uint64) error {
+	if size == 0 || size%mallee.GiB != 0 {
+		return status.Errorf(codes.InvalidArgument, "a size of %d bytes is no positive multiple of 1 GiB", size)
+	}
+	return nil
 }
 
 func find(c lvm.Contents, id mallee.VolumeID) (lvm.Volume, bool) {

@@ -37,12 +37,14 @@ var objects = []struct {
 	{"iscsi", object{attributes: map[string]string{"lio_version": ""}}},
 	{"iscsi/iqn.*", object{}},
 	{"iscsi/iqn.*/tpgt_[0-9]*", object{dirs: []string{"attrib", "np", "lun", "acls"}, attributes: map[string]string{
-		"enable": "0", "attrib/authentication": "1", "attrib/generate_node_acls": "0", "attrib/cache_dynamic_acls": "0",
+		"enable": "0", "attrib/authentication": "0", "attrib/generate_node_acls": "0", "attrib/cache_dynamic_acls": "0",
 		"attrib/demo_mode_discovery": "1", "attrib/default_cmdsn_depth": "64",
 	}}},
 	{"iscsi/iqn.*/tpgt_[0-9]*/np/*", object{attributes: map[string]string{"iser": "0"}}},
 	{"iscsi/iqn.*/tpgt_[0-9]*/lun/lun_[0-9]*", object{kind: tpgLUN, dirs: []string{"statistics"}}},
-	{"iscsi/iqn.*/tpgt_[0-9]*/acls/*", object{kind: acl, dirs: []string{"attrib"}, attributes: map[string]string{"cmdsn_depth": "", "info": ""}}},
+	{"iscsi/iqn.*/tpgt_[0-9]*/acls/*", object{kind: acl, dirs: []string{"attrib", "auth"}, attributes: map[string]string{
+		"cmdsn_depth": "", "info": "", "auth/userid": "", "auth/password": "",
+	}}},
 	{"iscsi/iqn.*/tpgt_[0-9]*/acls/*/lun_[0-9]*", object{kind: mappedLUN, dirs: []string{"statistics"}, attributes: map[string]string{"write_protect": "0"}}},
 }
 

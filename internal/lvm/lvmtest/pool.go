@@ -15,6 +15,8 @@ import (
 	"github.com/mallee-io/mallee/internal/lvm"
 )
 
+const metadataSize = 64 << 20
+
 // Pool is a thin pool in memory. It is safe for concurrent use.
 type Pool struct {
 	size uint64
@@ -28,6 +30,9 @@ type Pool struct {
 	// Used returns which shares of the room for data and for metadata are used; nil
 	// means none.
 	Used func() (data, metadata float64)
+
+	// Health returns lvm's word for how the pool is; nil means that it is well.
+	Health func() string
 
 	mu      sync.Mutex
 	runs    int
@@ -66,11 +71,16 @@ func (p *Pool) Contents(context.Context) (lvm.Contents, error) {
 	volumes := slices.SortedFunc(maps.Values(p.volumes), func(a, b lvm.Volume) int {
 		return strings.Compare(a.Name, b.Name)
 	})
-	c := lvm.Contents{SizeBytes: p.size, FreeBytes: p.size, Volumes: volumes}
+	c := lvm.Contents{
+		SizeBytes: p.size, FreeBytes: p.size, MetadataSizeBytes: metadataSize, MetadataFreeBytes: metadataSize, Volumes: volumes,
+	}
+	if p.Health != nil {
+		c.Health = p.Health()
+	}
 	if p.Used != nil {
 		data, metadata := p.Used()
 		c.FreeBytes -= uint64(data * float64(p.size))
-		c.MetadataUsed = metadata
+		c.MetadataFreeBytes -= uint64(metadata * metadataSize)
 	}
 	return c, nil
 }
@@ -83,6 +93,41 @@ func (p *Pool) Create(_ context.Context, name string, size uint64) error {
 		return fmt.Errorf("cannot create volume %s: %w", name, lvm.ErrExists)
 	}
 	p.volumes[name] = lvm.Volume{Name: name, SizeBytes: size, Active: true}
+	return nil
+}
+
+// Resize grows a volume.
+func (p *Pool) Resize(_ context.Context, name string, size uint64) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	v, there := p.volumes[name]
+	if !there {
+		return fmt.Errorf("cannot grow volume %s: %w", name, lvm.ErrNotFound)
+	}
+	v.SizeBytes = size
+	p.volumes[name] = v
+	return nil
+}
+
+// Tear makes a volume's device as a tool leaves it that is killed at work.
+func (p *Pool) Tear(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	v := p.volumes[name]
+	v.Torn = true
+	p.volumes[name] = v
+}
+
+// Refresh mends what Tear did.
+func (p *Pool) Refresh(_ context.Context, name string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	v, there := p.volumes[name]
+	if !there {
+		return fmt.Errorf("cannot refresh volume %s: %w", name, lvm.ErrNotFound)
+	}
+	v.Torn = false
+	p.volumes[name] = v
 	return nil
 }
 

@@ -29,6 +29,7 @@ type SAN struct {
 	volumes map[mallee.VolumeID]san.Volume
 	exports map[exportKey]uint16
 	last    map[mallee.IQN]uint16 // LUN given last
+	chap    map[mallee.IQN]mallee.CHAP
 }
 
 type exportKey struct {
@@ -46,6 +47,7 @@ func New(info san.Info) *SAN {
 		volumes: map[mallee.VolumeID]san.Volume{},
 		exports: map[exportKey]uint16{},
 		last:    map[mallee.IQN]uint16{},
+		chap:    map[mallee.IQN]mallee.CHAP{},
 	}
 }
 
@@ -57,6 +59,7 @@ func (s *SAN) Info(ctx context.Context) (san.Info, error) {
 	info.Portals = slices.Clone(info.Portals)
 	for _, v := range s.volumes {
 		info.PoolFreeBytes -= min(info.PoolFreeBytes, v.SizeBytes)
+		info.PromisedBytes += v.SizeBytes
 	}
 	return info, gone(ctx, "ask", s.info.Name)
 }
@@ -85,6 +88,28 @@ func (s *SAN) CreateVolume(ctx context.Context, id mallee.VolumeID, sizeBytes ui
 	return v, nil
 }
 
+// ResizeVolume implements san.SAN.
+func (s *SAN) ResizeVolume(ctx context.Context, id mallee.VolumeID, sizeBytes uint64) (san.Volume, error) {
+	if err := gone(ctx, "grow", string(id)); err != nil {
+		return san.Volume{}, err
+	}
+	if !id.Valid() || sizeBytes == 0 || sizeBytes%mallee.GiB != 0 {
+		return san.Volume{}, fail("grow", mallee.Invalid, string(id), "the id or the size is not allowed")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v, there := s.volumes[id]
+	switch {
+	case !there:
+		return san.Volume{}, fail("grow", mallee.NotFound, string(id), "there is no such volume")
+	case sizeBytes > s.info.PoolSizeBytes:
+		return san.Volume{}, fail("grow", mallee.Exhausted, string(id), "it would be larger than the pool")
+	}
+	v.SizeBytes = max(v.SizeBytes, sizeBytes)
+	s.volumes[id] = v
+	return v, nil
+}
+
 // DeleteVolume implements san.SAN.
 func (s *SAN) DeleteVolume(ctx context.Context, id mallee.VolumeID) error {
 	if err := gone(ctx, "delete", string(id)); err != nil {
@@ -109,8 +134,8 @@ func (s *SAN) Volumes(ctx context.Context) ([]san.Volume, error) {
 	return all, gone(ctx, "list volumes of", s.info.Name)
 }
 
-// Export implements san.SAN.
-func (s *SAN) Export(ctx context.Context, id mallee.VolumeID, initiator mallee.IQN) (mallee.Export, error) {
+// Export implements san.SAN. Any CHAP is taken.
+func (s *SAN) Export(ctx context.Context, id mallee.VolumeID, initiator mallee.IQN, chap mallee.CHAP) (mallee.Export, error) {
 	if err := gone(ctx, "export", string(id)); err != nil {
 		return mallee.Export{}, err
 	}
@@ -130,7 +155,15 @@ func (s *SAN) Export(ctx context.Context, id mallee.VolumeID, initiator mallee.I
 		}
 		s.exports[key], s.last[initiator] = lun, lun
 	}
+	s.chap[initiator] = chap
 	return s.export(key), nil
+}
+
+// CHAP returns what an initiator has to prove itself with.
+func (s *SAN) CHAP(initiator mallee.IQN) mallee.CHAP {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.chap[initiator]
 }
 
 // Unexport implements san.SAN.

@@ -3,6 +3,8 @@
 package santest
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/mallee-io/mallee"
@@ -19,6 +21,9 @@ func testExport(t *testing.T, s suite) {
 		t.Errorf("export does not make sense: %+v of %+v", e, v)
 	}
 	equal(t, "the same call again", e, s.export(t, v.ID, initiatorA))
+	changed, err := s.Export(t.Context(), v.ID, initiatorA, mallee.CHAP{Username: "changed", Password: password + "-changed"})
+	must(t, err)
+	equal(t, "the export after its secret was changed", e, changed)
 	want := []san.Export{{VolumeID: v.ID, Initiator: initiatorA, Export: e}}
 	equal(t, "listed exports", want, s.exports(t, v.ID))
 
@@ -29,13 +34,16 @@ func testExport(t *testing.T, s suite) {
 
 func testExportRefuses(t *testing.T, s suite) {
 	absent := mallee.NewVolumeID()
-	_, err := s.Export(t.Context(), absent, initiatorA)
+	_, err := s.Export(t.Context(), absent, initiatorA, chapOf(initiatorA))
 	refused(t, "a volume that is not there", err, mallee.NotFound)
+	if strings.Contains(fmt.Sprintf("%+v", err), password) {
+		t.Errorf("the error tells the password: %v", err)
+	}
 	equal(t, "exports after the refusal", 0, len(s.exports(t, absent)))
 	must(t, s.Unexport(t.Context(), absent, initiatorA))
 	v := s.volume(t)
 	for _, bad := range []mallee.IQN{"", "nc1", "iqn.2026-11.io.mallee:../x", "iqn.2026-11.io.mallee:a b"} {
-		_, err := s.Export(t.Context(), v.ID, bad)
+		_, err := s.Export(t.Context(), v.ID, bad, chapOf(initiatorA))
 		refused(t, "initiator "+string(bad), err, mallee.Invalid)
 	}
 }

@@ -24,6 +24,13 @@ const (
 	initiatorB = mallee.IQN("iqn.2026-11.io.mallee:santest-b")
 )
 
+// password is what they would prove themselves with.
+const password = "told-to-nobody-else"
+
+func chapOf(initiator mallee.IQN) mallee.CHAP {
+	return mallee.CHAP{Username: string(initiator), Password: password}
+}
+
 // Run tests the SAN that open returns. open is called once for each test and MAY
 // return the same SAN each time, also one that holds other volumes: the suite
 // looks only at volumes that it made, and removes them. The pool must have a size
@@ -36,6 +43,8 @@ func Run(t *testing.T, open func(t *testing.T) san.SAN) {
 		{"Info", testInfo},
 		{"CreateVolume", testCreate},
 		{"CreateVolumeRefuses", testCreateRefuses},
+		{"ResizeVolume", testResize},
+		{"ResizeVolumeRefuses", testResizeRefuses},
 		{"DeleteVolume", testDelete},
 		{"Export", testExport},
 		{"ExportRefuses", testExportRefuses},
@@ -77,7 +86,7 @@ func (s suite) removeLater(t *testing.T, id mallee.VolumeID) {
 
 func (s suite) export(t *testing.T, id mallee.VolumeID, initiator mallee.IQN) mallee.Export {
 	t.Helper()
-	e, err := s.Export(t.Context(), id, initiator)
+	e, err := s.Export(t.Context(), id, initiator, chapOf(initiator))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +151,7 @@ func testManyAtOnce(t *testing.T, s suite) {
 				return
 			}
 			var e mallee.Export
-			e, errs[i] = s.Export(t.Context(), ids[i%n], initiatorA)
+			e, errs[i] = s.Export(t.Context(), ids[i%n], initiatorA, chapOf(initiatorA))
 			luns[i%n][i/n] = e.LUN
 		})
 	}

@@ -16,6 +16,12 @@ func testInfo(t *testing.T, s suite) {
 	if info.Name == "" || !info.Target.Valid() || info.PoolSizeBytes == 0 || info.PoolFreeBytes > info.PoolSizeBytes {
 		t.Errorf("info does not make sense: %+v", info)
 	}
+	v := s.volume(t)
+	then, err := s.Info(t.Context())
+	must(t, err)
+	if then.PromisedBytes < v.SizeBytes {
+		t.Errorf("%d bytes are promised, with a volume of %d", then.PromisedBytes, v.SizeBytes)
+	}
 	if len(info.Portals) == 0 {
 		t.Error("no portals")
 	}
@@ -61,6 +67,36 @@ func testCreateRefuses(t *testing.T, s suite) {
 		_, err = s.CreateVolume(t.Context(), bad, mallee.GiB)
 		refused(t, "id "+string(bad), err, mallee.Invalid)
 	}
+}
+
+func testResize(t *testing.T, s suite) {
+	v := s.volume(t)
+	e := s.export(t, v.ID, initiatorA)
+	want := v
+	want.SizeBytes = 2 * mallee.GiB
+	// The second is the same again, the third would make it smaller.
+	for _, size := range []uint64{2 * mallee.GiB, 2 * mallee.GiB, mallee.GiB} {
+		got, err := s.ResizeVolume(t.Context(), v.ID, size)
+		must(t, err)
+		equal(t, "the volume that has grown", want, got)
+	}
+	equal(t, "listed volumes", []san.Volume{want}, s.volumes(t, v.ID))
+	equal(t, "its exports", []san.Export{{VolumeID: v.ID, Initiator: initiatorA, Export: e}}, s.exports(t, v.ID))
+}
+
+func testResizeRefuses(t *testing.T, s suite) {
+	v := s.volume(t)
+	info, err := s.Info(t.Context())
+	must(t, err)
+	_, err = s.ResizeVolume(t.Context(), v.ID, (info.PoolSizeBytes/mallee.GiB+1)*mallee.GiB)
+	refused(t, "a size beyond the pool's", err, mallee.Exhausted)
+	for _, size := range []uint64{0, 1, mallee.GiB + 512} {
+		_, err = s.ResizeVolume(t.Context(), v.ID, size)
+		refused(t, "an odd size", err, mallee.Invalid)
+	}
+	equal(t, "the volume after refusals", []san.Volume{v}, s.volumes(t, v.ID))
+	_, err = s.ResizeVolume(t.Context(), mallee.NewVolumeID(), 2*mallee.GiB)
+	refused(t, "a volume that is not there", err, mallee.NotFound)
 }
 
 func testDelete(t *testing.T, s suite) {

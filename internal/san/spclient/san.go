@@ -23,6 +23,9 @@ func (c *Client) Info(ctx context.Context) (info san.Info, err error) {
 		info = san.Info{
 			Name: r.GetName(), Target: mallee.IQN(r.GetTarget()), Portals: r.GetPortals(),
 			PoolSizeBytes: r.GetPoolSizeBytes(), PoolFreeBytes: r.GetPoolFreeBytes(),
+			PromisedBytes: r.GetPromisedBytes(), PromiseLimitBytes: r.GetPromiseLimitBytes(),
+			MetadataSizeBytes: r.GetMetadataSizeBytes(), MetadataFreeBytes: r.GetMetadataFreeBytes(),
+			Alarms: r.GetAlarms(),
 		}
 		return err
 	})
@@ -47,6 +50,16 @@ func (c *Client) DeleteVolume(ctx context.Context, id mallee.VolumeID) error {
 	}))
 }
 
+// ResizeVolume implements san.SAN.
+func (c *Client) ResizeVolume(ctx context.Context, id mallee.VolumeID, sizeBytes uint64) (v san.Volume, err error) {
+	err = c.try(ctx, func(ctx context.Context, sp spv1.StorageProcessorClient) error {
+		r, err := sp.ResizeVolume(ctx, &spv1.ResizeVolumeRequest{VolumeId: string(id), SizeBytes: sizeBytes})
+		v = volume(r.GetVolume())
+		return err
+	})
+	return v, failure("grow", id, err)
+}
+
 // Volumes implements san.SAN.
 func (c *Client) Volumes(ctx context.Context) (all []san.Volume, err error) {
 	err = c.try(ctx, func(ctx context.Context, sp spv1.StorageProcessorClient) error {
@@ -62,9 +75,12 @@ func (c *Client) Volumes(ctx context.Context) (all []san.Volume, err error) {
 }
 
 // Export implements san.SAN.
-func (c *Client) Export(ctx context.Context, id mallee.VolumeID, initiator mallee.IQN) (e mallee.Export, err error) {
+func (c *Client) Export(ctx context.Context, id mallee.VolumeID, initiator mallee.IQN, chap mallee.CHAP) (e mallee.Export, err error) {
 	err = c.try(ctx, func(ctx context.Context, sp spv1.StorageProcessorClient) error {
-		r, err := sp.ExportVolume(ctx, &spv1.ExportVolumeRequest{VolumeId: string(id), Initiator: string(initiator)})
+		r, err := sp.ExportVolume(ctx, &spv1.ExportVolumeRequest{
+			VolumeId: string(id), Initiator: string(initiator),
+			Chap: &spv1.Chap{Username: chap.Username, Password: chap.Password},
+		})
 		e = export(r.GetExport()).Export
 		return err
 	})
