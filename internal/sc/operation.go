@@ -22,12 +22,11 @@ const (
 // work is an operation to be started.
 type work struct {
 	key      key
-	op       string      // "create", "grow", "delete", "export", "unexport"
-	size     uint64      // to which a volume shall grow
-	chap     mallee.CHAP // that an export tells the SAN
-	removes  bool        // what key names is gone when it succeeds
-	request  string      // id of the API call that it is done for
-	instance string      // of the node, for an export
+	op       string // "create", "grow", "delete", "export", "unexport"
+	size     uint64 // to which a volume shall grow
+	removes  bool   // what key names is gone when it succeeds
+	request  string // id of the API call that it is done for
+	instance string // of the node, for an export
 	do       func(context.Context, SAN) error
 	final    func(error) bool // whether trying again cannot help; nil for never
 }
@@ -54,13 +53,13 @@ type trouble struct {
 }
 
 // start begins an operation, unless it failed a short while ago or nobody wishes
-// for it any more.
-func (r *reconciler) start(ctx context.Context, w work) {
+// for it any more, and reports whether it has.
+func (r *reconciler) start(ctx context.Context, w work) bool {
 	if !r.want.good() {
-		return // the stream has ended while the SAN was looked at
+		return false // the stream has ended while the SAN was looked at
 	}
 	if t, failed := r.trouble[w.key]; failed && t.op == w.op && t.size == w.size && time.Now().Before(t.next) {
-		return
+		return false
 	}
 	ctx = telemetry.WithRequestID(ctx, mallee.RequestID(w.request))
 	ctx = telemetry.With(ctx, slog.String("volume_id", w.key.volume), slog.String("operation", w.op))
@@ -76,6 +75,7 @@ func (r *reconciler) start(ctx context.Context, w work) {
 		case <-ctx.Done():
 		}
 	})
+	return true
 }
 
 func (r *reconciler) perform(ctx context.Context, w work, s SAN, lost <-chan struct{}) error {
@@ -111,16 +111,13 @@ func (r *reconciler) finish(o outcome) {
 	delete(r.busy, k)
 	if o.err == nil {
 		delete(r.trouble, k)
-		if o.san != r.san || o.lost != r.want.lost {
-			return
-		}
-		if o.work.removes {
+		if o.work.removes && o.san == r.san && o.lost == r.want.lost {
 			r.removed[k] = true
 		}
-		if o.work.op == "export" {
-			r.told[mallee.IQN(k.initiator)] = o.work.chap
-		}
 		return
+	}
+	if o.work.op == "export" {
+		delete(r.told, mallee.IQN(k.initiator))
 	}
 	if errors.Is(o.err, errLost) {
 		return

@@ -43,7 +43,7 @@ type reconciler struct {
 	busy    map[key]bool    // an operation is under way
 	trouble map[key]trouble // why the last operation failed
 	removed map[key]bool    // an operation has removed it since it is unwanted
-	// told is the secret of each initiator that this SAN was told last.
+	// told is the secret of each initiator that this SAN was told last, or is being.
 	told    map[mallee.IQN]mallee.CHAP
 	strange map[key]bool // on the SAN, named by no wish, and logged
 }

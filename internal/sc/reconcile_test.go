@@ -36,6 +36,8 @@ type slowSAN struct {
 	most int // operations at once
 	now  int
 	made []mallee.RequestID // requests that volumes were made for
+
+	exported int // calls of Export
 }
 
 func newSAN() *slowSAN {
@@ -83,6 +85,13 @@ func (s *slowSAN) CreateVolume(ctx context.Context, id mallee.VolumeID, size uin
 		return san.Volume{}, err
 	}
 	return s.SAN.CreateVolume(ctx, id, size)
+}
+
+func (s *slowSAN) Export(ctx context.Context, id mallee.VolumeID, initiator mallee.IQN, chap mallee.CHAP) (mallee.Export, error) {
+	s.mu.Lock()
+	s.exported++
+	s.mu.Unlock()
+	return s.SAN.Export(ctx, id, initiator, chap)
 }
 
 // bench is a reconciler on a SAN, in a bubble.
@@ -164,7 +173,7 @@ func TestLifeOnTheSAN(t *testing.T) {
 		if v := r.Volumes[0]; !v.Known || !v.Present || !mallee.WWID(v.Wwid).Valid() || v.SizeBytes != mallee.GiB {
 			t.Fatalf("after the wish for a volume: %v", v)
 		}
-		if diff := cmp.Diff(&cloudv1.Pool{SizeBytes: 100 * mallee.GiB, FreeBytes: 99 * mallee.GiB}, r.Pool, protocmp.Transform()); diff != "" {
+		if diff := cmp.Diff(&cloudv1.Pool{SizeBytes: 100 * mallee.GiB, FreeBytes: 99 * mallee.GiB, PromisedBytes: mallee.GiB}, r.Pool, protocmp.Transform()); diff != "" {
 			t.Error(diff)
 		}
 		if diff := cmp.Diff([]mallee.RequestID{"r-" + vol1}, b.san.made); diff != "" {

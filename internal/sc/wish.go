@@ -123,14 +123,17 @@ func (r *reconciler) export(ctx context.Context, d *cloudv1.DesiredExport, have 
 		return report
 	case d.GetWanted():
 		// One that is there is exported again to tell the SAN the initiator's secret,
-		// which the SAN tells nobody: once after a start, and when it changes.
+		// which the SAN tells nobody: one of each initiator's after a start, and when
+		// the secret changes.
 		report.Known = present
-		work.op, work.chap = "export", chap
+		work.op = "export"
 		work.do = func(ctx context.Context, s SAN) error {
 			_, err := s.Export(ctx, id, initiator, chap)
 			return err
 		}
-		r.start(ctx, work)
+		if r.start(ctx, work) {
+			r.told[initiator] = chap
+		}
 	case !present && r.removed[k]:
 		report.Known = true
 	default:
