@@ -51,6 +51,7 @@ volume_group = "mallee"
 admin_addresses = ["10.109.1.99", "10.109.1.26", "10.109.1.27"]
 data_addresses = ["10.107.1.200", "10.107.1.201", "10.108.1.200", "10.108.1.201"]
 certs = "/etc/mallee/sp"
+state_dir = "/var/lib/mallee/sp"
 `
 
 // labRun is the lab with a storage processor in it.
@@ -59,6 +60,8 @@ type labRun struct {
 	ctx       context.Context
 	san, nc1  *lab.Machine
 	bundle    map[string][]byte
+	config    string
+	initiator mallee.IQN // of nc1
 	processor *lab.Process
 	client    *spclient.Client
 	spare     san.Volume // exported while another one drains
@@ -66,6 +69,9 @@ type labRun struct {
 
 // nobody is an initiator that never logs in.
 const nobody = mallee.IQN("iqn.2026-11.io.mallee:nobody")
+
+// secret is what every initiator proves itself with.
+var secret = mallee.CHAP{Username: "lab", Password: "known-in-the-lab"}
 
 func TestLab(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
@@ -76,11 +82,13 @@ func TestLab(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	l, err := lab.Start(ctx, lab.Options{Binaries: []string{malleed}, Log: t.Output()})
+	topology := lab.Standard()
+	topology.Machines[0].Disks = append(topology.Machines[0].Disks, 2*mallee.GiB)
+	l, err := lab.Start(ctx, lab.Options{Topology: topology, Binaries: []string{malleed}, Log: t.Output()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &labRun{T: t, ctx: ctx, san: l.Machine("san"), nc1: l.Machine("nc1")}
+	r := &labRun{T: t, ctx: ctx, san: l.Machine("san"), nc1: l.Machine("nc1"), config: labConfig}
 	t.Cleanup(func() {
 		if t.Failed() && r.processor != nil {
 			l.Tails(t.Output(), 10)
@@ -95,8 +103,26 @@ func TestLab(t *testing.T) {
 	r.issue()
 	r.run(r.san, "vgcreate", "mallee", "/dev/ubda")
 	r.start()
+	r.initiator = mallee.IQN(strings.TrimPrefix(r.run(r.nc1, "cat", "/etc/iscsi/initiatorname.iscsi"), "InitiatorName="))
+	_, err = r.nc1.Spawn(ctx, "iscsid", "iscsid", "-f")
+	r.must(err)
 	t.Run("conformance", func(t *testing.T) { santest.Run(t, func(*testing.T) san.SAN { return r.client }) })
-	r.exported()
+	for _, part := range []struct {
+		name string
+		run  func(*labRun)
+	}{
+		{"chap", (*labRun).chap},
+		{"grown", (*labRun).grown},
+		{"exported", (*labRun).exported},
+		{"pool", (*labRun).smallPool},
+	} {
+		t.Run(part.name, func(t *testing.T) {
+			inner := *r
+			inner.T = t
+			part.run(&inner)
+			r.processor = inner.processor
+		})
+	}
 }
 
 // issue makes certificates for the storage processor and for us.
@@ -129,7 +155,7 @@ func (r *labRun) start() {
 	for name, data := range r.bundle {
 		r.must(r.san.WriteFile(r.ctx, "/etc/mallee/sp/"+name, data, 0o600))
 	}
-	r.must(r.san.WriteFile(r.ctx, "/etc/mallee/malleed.toml", []byte(labConfig), 0o644))
+	r.must(r.san.WriteFile(r.ctx, "/etc/mallee/malleed.toml", []byte(r.config), 0o644))
 	began := time.Now()
 	var err error
 	r.processor, err = r.san.Spawn(r.ctx, "malleed", "malleed", "sp")
@@ -166,7 +192,7 @@ func (r *labRun) volume(initiator mallee.IQN) san.Volume {
 	v, err := r.client.CreateVolume(r.ctx, mallee.NewVolumeID(), mallee.GiB)
 	r.must(err)
 	created := time.Now()
-	e, err := r.client.Export(r.ctx, v.ID, initiator)
+	e, err := r.client.Export(r.ctx, v.ID, initiator, secret)
 	r.must(err)
 	r.Logf("%s: created in %v, exported as LUN %d in %v", v.ID, created.Sub(began), e.LUN, time.Since(created))
 	return v
@@ -175,26 +201,12 @@ func (r *labRun) volume(initiator mallee.IQN) san.Volume {
 // exported tells what a node sees of exports, and what becomes of them when the
 // storage processor is killed, when its machine reboots, and when they are taken back.
 func (r *labRun) exported() {
-	text := r.run(r.nc1, "cat", "/etc/iscsi/initiatorname.iscsi")
-	initiator := mallee.IQN(strings.TrimPrefix(text, "InitiatorName="))
+	initiator := r.initiator
 	// Whatever a guest may put on its disk.
 	vGPT, vPV, vMD := r.volume(initiator), r.volume(initiator), r.volume(initiator)
 	r.spare = r.volume(nobody)
-
-	_, err := r.nc1.Spawn(r.ctx, "iscsid", "iscsid", "-f")
-	r.must(err)
-	r.run(r.nc1, "iscsiadm", "-m", "discovery", "-t", "sendtargets", "-p", "10.107.1.200")
-	r.run(r.nc1, "iscsiadm", "-m", "node", "-T", string(sp.DefaultTarget("san1")), "--login")
-	r.run(r.nc1, "udevadm", "settle")
-	dev := func(v san.Volume) string {
-		r.Helper()
-		out := r.run(r.nc1, "sh", "-c", "grep -l "+string(v.WWID[1:])+" /sys/block/sd*/device/wwid")
-		paths := strings.Fields(out)
-		if len(paths) != 4 {
-			r.Errorf("%d paths of %s, want 4: %s", len(paths), v.ID, out)
-		}
-		return "/dev/" + strings.Split(paths[0], "/")[3]
-	}
+	r.must(r.login("san1", secret))
+	dev := r.device
 	inq := r.run(r.nc1, "sg_inq", dev(vGPT))
 	for _, want := range []string{"Vendor identification: MALLEE", "Product identification: volume"} {
 		if !strings.Contains(inq, want) {
@@ -229,10 +241,54 @@ func (r *labRun) exported() {
 		}
 		r.must(r.client.DeleteVolume(r.ctx, v.ID))
 	}
+	r.must(r.client.Unexport(r.ctx, r.spare.ID, nobody))
+	r.must(r.client.Unexport(r.ctx, r.spare.ID, initiator))
+	r.must(r.client.DeleteVolume(r.ctx, r.spare.ID))
+	r.logout()
+	r.stop()
+}
+
+// stop ends the storage processor as systemd does.
+func (r *labRun) stop() {
+	r.Helper()
 	r.must(r.processor.Signal(r.ctx, unix.SIGTERM))
 	if code, err := r.processor.Wait(r.ctx); err != nil || code != 0 {
 		r.Errorf("after SIGTERM: exit code %d, %v", code, err)
 	}
+}
+
+// login has the node log in at all portals of a storage processor.
+func (r *labRun) login(name string, c mallee.CHAP) error {
+	r.Helper()
+	conf := "node.startup = manual\nnode.session.initial_login_retry_max = 1\n"
+	if c != (mallee.CHAP{}) {
+		conf += "node.session.auth.authmethod = CHAP\nnode.session.auth.username = " + c.Username + "\nnode.session.auth.password = " + c.Password + "\n"
+	}
+	r.must(r.nc1.WriteFile(r.ctx, "/etc/iscsi/iscsid.conf", []byte(conf), 0o600))
+	if _, err := r.nc1.Run(r.ctx, "iscsiadm", "-m", "discovery", "-t", "sendtargets", "-p", "10.107.1.200"); err != nil {
+		return err
+	}
+	_, err := r.nc1.Run(r.ctx, "iscsiadm", "-m", "node", "-T", string(sp.DefaultTarget(name)), "--login")
+	if err != nil {
+		return err
+	}
+	r.run(r.nc1, "udevadm", "settle")
+	return nil
+}
+
+func (r *labRun) logout() {
+	r.Helper()
+	r.run(r.nc1, "iscsiadm", "-m", "node", "--logoutall=all")
+}
+
+// device returns one of the node's four disks of a volume.
+func (r *labRun) device(v san.Volume) string {
+	r.Helper()
+	paths := strings.Fields(r.run(r.nc1, "sh", "-c", "grep -l "+string(v.WWID[1:])+" /sys/block/sd*/device/wwid"))
+	if len(paths) != 4 {
+		r.Fatalf("%d paths of %s, want 4: %s", len(paths), v.ID, paths)
+	}
+	return "/dev/" + strings.Split(paths[0], "/")[3]
 }
 
 // killed asserts that sessions and I/O do not notice a kill of the process.
@@ -323,7 +379,7 @@ func (r *labRun) beside(initiator mallee.IQN) {
 		if err := r.client.Unexport(short, r.spare.ID, to); err != nil {
 			r.Errorf("unexport from %s while another volume drains: %v", to, err)
 		}
-		if _, err := r.client.Export(short, r.spare.ID, to); err != nil {
+		if _, err := r.client.Export(short, r.spare.ID, to, secret); err != nil {
 			r.Errorf("export to %s while another volume drains: %v", to, err)
 		}
 	}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build lab
+
+package sp_test
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mallee-io/mallee"
+	"github.com/mallee-io/mallee/internal/san"
+)
+
+// grown tells what a node sees of a volume that grows under I/O, and what becomes of
+// a growth that a kill cut off.
+func (r *labRun) grown() {
+	v := r.volume(r.initiator)
+	r.must(r.login("san1", secret))
+	device := r.device(v)
+	io, err := r.nc1.Spawn(r.ctx, "dd", "dd", "if=/dev/zero", "of="+device, "bs=64k", "count=4000", "oflag=direct")
+	r.must(err)
+	table := r.run(r.san, "dmsetup", "table", r.dm(v))
+	grown, err := r.client.ResizeVolume(r.ctx, v.ID, 2*mallee.GiB)
+	r.must(err)
+	if grown.SizeBytes != 2*mallee.GiB {
+		r.Errorf("grown to %d bytes", grown.SizeBytes)
+	}
+	r.Logf("READ CAPACITY at once: %s", r.run(r.nc1, "sg_readcap", "--brief", device))
+	r.Logf("the node's kernel at once: %d", r.size(device))
+	r.run(r.nc1, "sh", "-c", "echo 1 >/sys/block/"+strings.TrimPrefix(device, "/dev/")+"/device/rescan")
+	if got := r.size(device); got != 2*mallee.GiB {
+		r.Errorf("after a rescan the node has %d bytes", got)
+	}
+	if code, err := io.Wait(r.ctx); err != nil || code != 0 {
+		r.Errorf("I/O over the growth: exit code %d, %v", code, err)
+	}
+	r.run(r.nc1, "dd", "if=/dev/zero", "of="+device, "bs=64k", "count=10", "seek=20000", "oflag=direct")
+
+	// As a kill leaves it: grown in lvm's records, and not in the kernel, with the
+	// device suspended and the new table waiting.
+	r.must(r.processor.Kill(r.ctx))
+	new := r.run(r.san, "dmsetup", "table", r.dm(v))
+	for _, argv := range [][]string{
+		{"dmsetup", "load", r.dm(v), "--table", table},
+		{"dmsetup", "resume", r.dm(v)},
+		{"dmsetup", "load", r.dm(v), "--table", new},
+		{"dmsetup", "suspend", r.dm(v)},
+	} {
+		r.run(r.san, argv...)
+	}
+	r.start()
+	if got := r.run(r.san, "blockdev", "--getsize64", "/dev/mallee/"+string(v.ID)); got != strconv.Itoa(2*mallee.GiB) {
+		r.Errorf("after a growth that was cut off the device has %s bytes", got)
+	}
+	r.run(r.nc1, "dd", "if=/dev/zero", "of="+device, "bs=64k", "count=10", "seek=20000", "oflag=direct")
+	r.must(r.client.Unexport(r.ctx, v.ID, r.initiator))
+	r.must(r.client.DeleteVolume(r.ctx, v.ID))
+	r.logout()
+}
+
+// dm returns the name that device mapper has for a volume in the group mallee.
+func (r *labRun) dm(v san.Volume) string {
+	return "mallee-" + strings.ReplaceAll(string(v.ID), "-", "--")
+}
+
+// size returns the bytes that the node's kernel gives a disk.
+func (r *labRun) size(device string) int {
+	r.Helper()
+	n, err := strconv.Atoi(r.run(r.nc1, "blockdev", "--getsize64", device))
+	r.must(err)
+	return n
+}
+
+// smallPool tells what becomes of volumes whose pool runs full, and that no volume
+// shows what another one held. The pool is one that an admin made with lvm's defaults
+// turned the wrong way.
+func (r *labRun) smallPool() {
+	r.stop()
+	r.run(r.san, "vgcreate", "small", "/dev/ubdb")
+	r.run(r.san, "lvcreate", "--yes", "--type", "thin-pool", "--zero", "n", "--errorwhenfull", "n", "--size", "1100M", "--name", "mallee-pool", "small")
+	r.config = strings.NewReplacer(`"san1"`, `"san2"`, `"mallee"`, `"small"`, "/var/lib/mallee/sp", "/var/lib/mallee/sp2").Replace(labConfig)
+	r.start()
+	if got := r.run(r.san, "lvs", "--noheadings", "--options", "zero,lv_when_full", "small/mallee-pool"); strings.Join(strings.Fields(got), " ") != "zero error" {
+		r.Errorf("zeroing and behaviour when full of the pool: %q", got)
+	}
+	r.zeroed()
+	r.full()
+	r.stop()
+}
+
+// oldBytes is what a tenant wrote to a volume that is deleted.
+const oldBytes = "old-bytes-of-another-tenant"
+
+// zeroed has the pool give most of its blocks a second time.
+func (r *labRun) zeroed() {
+	old := r.volume(nobody)
+	r.run(r.san, "sh", "-c", "yes "+oldBytes+" | dd of=/dev/small/"+string(old.ID)+" bs=1M count=1000 iflag=fullblock oflag=direct")
+	if seen := r.run(r.san, "sh", "-c", "dd if=/dev/small/mallee-pool_tdata bs=1M count=1 skip=500 2>/dev/null | grep --count "+oldBytes+"; true"); seen == "0" {
+		r.Error("the pool does not hold what was written, so that the test proves nothing")
+	}
+	r.must(r.client.Unexport(r.ctx, old.ID, nobody))
+	r.must(r.client.DeleteVolume(r.ctx, old.ID))
+
+	v := r.volume(r.initiator)
+	r.must(r.login("san2", secret))
+	device := r.device(v)
+	// 4 KiB at the start of each of the pool's blocks of 64 KiB.
+	r.run(r.nc1, "fio", "--name=touch", "--filename="+device, "--direct=1", "--ioengine=libaio", "--iodepth=32",
+		"--bs=4k", "--rw=write:60k", "--size=1000M", "--zero_buffers")
+	seen := r.run(r.nc1, "sh", "-c", "dd if="+device+" bs=1M count=1000 iflag=direct 2>/dev/null | grep --text --count "+oldBytes+"; true")
+	if seen != "0" {
+		r.Errorf("%s lines of a deleted volume were read", seen)
+	}
+	r.logout()
+	r.must(r.client.Unexport(r.ctx, v.ID, r.initiator))
+	r.must(r.client.DeleteVolume(r.ctx, v.ID))
+}
+
+// full fills the pool up under a node's volumes.
+func (r *labRun) full() {
+	filled, v := r.volume(r.initiator), r.volume(r.initiator)
+	r.must(r.login("san2", secret))
+	write := func(to san.Volume, megabyte, count int) error {
+		began := time.Now()
+		_, err := r.nc1.Run(r.ctx, "timeout", "60", "dd", "if=/dev/zero", "of="+r.device(to), "bs=1M", "oflag=direct",
+			"seek="+strconv.Itoa(megabyte), "count="+strconv.Itoa(count))
+		r.Logf("%d MiB at %d of %s: %v after %v", count, megabyte, to.ID, err, time.Since(began))
+		return err
+	}
+	r.must(write(v, 0, 1))
+	r.run(r.san, "dd", "if=/dev/zero", "of=/dev/small/"+string(filled.ID), "bs=1M", "count=1000", "oflag=direct")
+	sessions := r.run(r.nc1, "iscsiadm", "-m", "session")
+
+	began := time.Now()
+	if write(v, 100, 300) == nil {
+		r.Error("more was written than the pool has")
+	}
+	if took := time.Since(began); took > 30*time.Second {
+		r.Errorf("a write to a full pool failed only after %v", took)
+	}
+	// What is there goes on, of this volume and of others.
+	r.must(write(v, 0, 1))
+	r.must(write(filled, 500, 1))
+	r.run(r.nc1, "dd", "if="+r.device(filled), "of=/dev/null", "bs=1M", "count=10", "iflag=direct")
+	if now := r.run(r.nc1, "iscsiadm", "-m", "session"); now != sessions {
+		r.Errorf("sessions with a full pool:\n%s\nbefore:\n%s", now, sessions)
+	}
+	info, err := r.client.Info(r.ctx)
+	r.must(err)
+	if len(info.Alarms) != 1 || !strings.Contains(info.Alarms[0], "lvextend") {
+		r.Errorf("alarms %q", info.Alarms)
+	}
+	r.Log(info.Alarms)
+	if _, err := r.client.CreateVolume(r.ctx, mallee.NewVolumeID(), mallee.GiB); mallee.KindOf(err) != mallee.Exhausted {
+		r.Errorf("a new volume: %v, want exhausted", err)
+	}
+	if _, err := r.client.ResizeVolume(r.ctx, v.ID, 2*mallee.GiB); mallee.KindOf(err) != mallee.Exhausted {
+		r.Errorf("growth: %v, want exhausted", err)
+	}
+	r.multipath(v)
+
+	r.run(r.san, "lvextend", "--size", "+400M", "small/mallee-pool")
+	r.must(write(v, 100, 200))
+	if info, err = r.client.Info(r.ctx); err != nil || len(info.Alarms) != 0 {
+		r.Errorf("alarms after the pool was extended: %q, %v", info.Alarms, err)
+	}
+	r.logout()
+}
+
+// multipath tells what a node's map makes of the error.
+func (r *labRun) multipath(v san.Volume) {
+	script := `set -e
+cd /sys/block
+n=0; paths=
+for d in $(grep -l ` + string(v.WWID[1:]) + ` sd*/device/wwid); do paths="$paths $(cat ${d%%/*}/dev) 1"; n=$((n+1)); done
+echo "0 $(cat ${d%%/*}/size) multipath 0 0 1 1 service-time 0 $n 1$paths" >/tmp/table
+cat /tmp/table
+dmsetup create trial </tmp/table
+dd if=/dev/zero of=/dev/mapper/trial bs=1M seek=700 count=1 oflag=direct || true
+dmsetup status trial
+dmsetup remove trial
+dmesg | tail -12`
+	r.Log(r.run(r.nc1, "sh", "-c", script))
+	r.Log(r.run(r.san, "sh", "-c", "dmesg | tail -12"))
+}
