@@ -64,7 +64,7 @@ func failure(op, id string, err error) error {
 	e := &mallee.Error{Op: op, Kind: kindOf(err), ID: id, Err: err}
 	e.Hint = hint(e.Kind, id)
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		e.Kind, e.Hint = mallee.Invalid, "AWS_CA_BUNDLE must name the authority of the cloud; on the machine of the CLC: "+sourceEnvironment
+		e.Kind, e.Hint = mallee.Invalid, "AWS_CA_BUNDLE, or ca_bundle in the profile, must name the authority of the cloud; on the machine of the CLC: "+sourceEnvironment
 	}
 	return e
 }

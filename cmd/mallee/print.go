@@ -18,7 +18,8 @@ func (t *tool) print(value any, text func() string) error {
 }
 
 func (t *tool) write(w io.Writer, value any, text func() string) error {
-	b, err := []byte(nil), error(nil)
+	var b []byte
+	var err error
 	switch t.output {
 	case "json":
 		b, err = encodeJSON(value)

@@ -40,7 +40,8 @@ func (t *tool) loadProfile() (profile, error) {
 		return profile{}, fmt.Errorf("there is no profile %q in %s", named, strings.Join(files, " or "))
 	}
 	if err != nil {
-		return profile{}, fmt.Errorf("profile %s: %w", cmp.Or(named, "default"), err)
+		// The library tells of some faults in several lines.
+		return profile{}, errors.New(strings.Join(strings.Fields(err.Error()), " "))
 	}
 	return profileOf(p), nil
 }

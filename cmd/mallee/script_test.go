@@ -55,6 +55,7 @@ func TestScripts(t *testing.T) {
 			"volumes":          haveVolumes,
 			"property":         haveProperty,
 			"alarm":            alarm,
+			"asked":            asked,
 			"jq":               jq,
 			"binary":           writes("\x7fELF\x00"),
 			"big":              writes(strings.Repeat("x", maxValue+1)),
@@ -130,6 +131,14 @@ func haveProperty(ts *testscript.TestScript, _ bool, args []string) {
 // alarm TEXT gives the pool an alarm.
 func alarm(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Value(scriptKey{}).(*script).cloud.pool.Alarms = args
+}
+
+// asked N checks how many volumes the last listing asked for at a time.
+func asked(ts *testscript.TestScript, _ bool, args []string) {
+	sizes := ts.Value(scriptKey{}).(*script).cloud.pageSizes
+	if got := strconv.Itoa(sizes[len(sizes)-1]); got != args[0] {
+		ts.Fatalf("asked for %s volumes at a time, want %s", got, args[0])
+	}
 }
 
 // jq N checks that stdout is a JSON list of N elements.

@@ -56,7 +56,8 @@ type parts struct {
 
 // write writes the next part: its records, or its rows below a header.
 func (p *parts) write(records []any, header []string, rows [][]string) error {
-	b, err := []byte(nil), error(nil)
+	var b []byte
+	var err error
 	switch p.t.output {
 	case "json":
 		b, err = elements(records, !p.begun)
