@@ -29,7 +29,7 @@ FUZZTIME ?= 30s
 build_packages := ca-certificates
 unit_packages := ca-certificates gcc libc6-dev
 generate_packages := ca-certificates protobuf-compiler
-lab_packages := ca-certificates user-mode-linux mmdebstrap gpg iproute2 iptables util-linux openssl awscli
+lab_packages := ca-certificates user-mode-linux mmdebstrap gpg iproute2 iptables util-linux openssl awscli python3-boto3
 
 # Tests of the lab, and those of other packages that run in it.
 lab_tests := $(patsubst %/lab_test.go,./%,$(wildcard */lab_test.go internal/*/lab_test.go)) ./test/...
