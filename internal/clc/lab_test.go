@@ -7,9 +7,7 @@ package clc
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,11 +15,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/mallee-io/mallee"
 	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
-	"github.com/mallee-io/mallee/internal/ca"
 	"github.com/mallee-io/mallee/internal/rpc"
 )
 
@@ -35,7 +30,7 @@ const (
 // playSAN is a storage controller that brings about at once what it is told.
 func (c *cluster) playSAN() {
 	c.t.Helper()
-	client := c.dial(rpc.SC, "sc1")
+	client := c.dial(rpc.SC, "sc1", partition)
 	ctx, cancel := context.WithCancel(context.Background())
 	c.t.Cleanup(cancel)
 	stream, err := client.WatchPartition(ctx, &cloudv1.WatchPartitionRequest{Partition: partition})
@@ -112,29 +107,17 @@ func newTools(t *testing.T) tools {
 	c := newCluster(t)
 	c.playSAN()
 	c.playNode("nc1")
-	server := httptest.NewUnstartedServer(c.handler(prometheus.NewRegistry(), Options{}))
-	cert, key, root, err := c.authority.Issue(ca.IssueOptions{Role: rpc.CLC, Name: "clc", Hosts: []string{"127.0.0.1"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	pair, err := tls.X509KeyPair(cert, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
-	server.StartTLS()
-	t.Cleanup(server.Close)
 	bundle := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(bundle, root, 0o600); err != nil {
+	if err := os.WriteFile(bundle, c.authority.CertPEM(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	access, secret, err := c.adminKey(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return tools{t, server.URL, []string{
+	return tools{t, c.api, []string{
 		"PATH=/usr/bin:/bin", "HOME=" + t.TempDir(), "LC_ALL=C.UTF-8", "AWS_PAGER=", "AWS_EC2_METADATA_DISABLED=true", "AWS_MAX_ATTEMPTS=1",
-		"MALLEE_ENDPOINT=" + server.URL, "AWS_CA_BUNDLE=" + bundle, "AWS_DEFAULT_REGION=mallee",
+		"MALLEE_ENDPOINT=" + c.api, "AWS_CA_BUNDLE=" + bundle, "AWS_DEFAULT_REGION=mallee",
 		"AWS_ACCESS_KEY_ID=" + access, "AWS_SECRET_ACCESS_KEY=" + secret,
 	}}
 }

@@ -152,6 +152,9 @@ func (c *Controller) RemoveNode(ctx context.Context, instance mallee.InstanceID)
 		if err := members.Delete(tx, memberID(mallee.RoleNC, name)); err != nil {
 			return err
 		}
+		if err := tagSets.Delete(tx, string(instance)); err != nil {
+			return err
+		}
 		return nodes.Delete(tx, name)
 	})
 	if err == nil {

@@ -53,7 +53,7 @@ type detachVolumeIn struct {
 	VolumeID   string `query:"VolumeId,required"`
 	InstanceID string `query:"InstanceId"`
 	Device     string `query:"Device"`
-	Force      bool   `query:"Force"`
+	Force      bool   `query:"Force" note:"only false: a volume is detached by its node"`
 }
 
 func (in detachVolumeIn) check() error {

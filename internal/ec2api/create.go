@@ -56,7 +56,7 @@ func (in createVolumeIn) check() error {
 // performance holds the parameters of CreateVolume and ModifyVolume that say how
 // fast a volume is and how many may use it.
 type performance struct {
-	VolumeType         string `query:"VolumeType" note:"standard, gp2 or gp3; told back, without effect"`
+	VolumeType         string `query:"VolumeType" note:"standard, gp2 or gp3, without effect; ModifyVolume changes none"`
 	Iops               *int   `query:"Iops" note:"refused"`
 	Throughput         *int   `query:"Throughput" note:"refused"`
 	MultiAttachEnabled bool   `query:"MultiAttachEnabled" note:"only false"`

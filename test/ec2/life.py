@@ -16,6 +16,9 @@ from botocore.exceptions import ClientError
 SUITE = uuid.uuid4().hex
 MINE = [{"Name": "tag:suite", "Values": [SUITE]}]
 QUICK = {"Delay": 1, "MaxAttempts": 30}
+# Two equal calls within one second are signed alike, taken for the same, and get
+# the same answer. This makes one of them another.
+ONCE_MORE = {"DryRun": False}
 CONFIG = Config(retries={"total_max_attempts": 1})
 
 session = boto3.session.Session()
@@ -127,12 +130,10 @@ equal((growth["ModificationState"], growth["OriginalSize"], growth["Progress"]),
 first.reload()
 equal(first.size, 3)
 refused("InvalidParameterValue", ec2.modify_volume, VolumeId=first.id, Size=2)
-# Not the same words as above: a request that is signed alike, within one second,
-# is taken for the same and gets the same answer.
-refused("InvalidParameterValue", ec2.modify_volume, VolumeId=first.id, Size=3, DryRun=False)
+refused("InvalidParameterValue", ec2.modify_volume, VolumeId=first.id, Size=3, **ONCE_MORE)
 
 # Errors.
-refused("VolumeInUse", ec2.delete_volume, VolumeId=first.id)
+refused("VolumeInUse", ec2.delete_volume, VolumeId=first.id, **ONCE_MORE)
 refused("VolumeInUse", ec2.attach_volume, VolumeId=first.id, InstanceId=instance, Device="/dev/sdy")
 refused("InvalidVolume.NotFound", ec2.describe_volumes, VolumeIds=["vol-00000000"])
 refused("InvalidVolumeID.Malformed", ec2.describe_volumes, VolumeIds=["vol-1"])
