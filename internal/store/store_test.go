@@ -29,6 +29,7 @@ func TestStore(t *testing.T) {
 		name string
 		run  func(*testing.T, *store.Store)
 	}{
+		{"replace", testReplace},
 		{"transactions", testTransactions},
 		{"what is only read is of one moment", testWhatIsOnlyReadIsOfOneMoment},
 		{"find", testFind},
