@@ -22,7 +22,7 @@ import (
 )
 
 // The files of a CA's directory, PEM. The certificate may be given to anybody,
-// as AWS_CA_BUNDLE for example; the key must not leave the directory.
+// as AWS_CA_BUNDLE for example; the key must not leave the directory but in a backup.
 const (
 	CertFile = "ca.pem"
 	keyFile  = "ca-key.pem"
@@ -64,60 +64,25 @@ func (a *CA) CertPEM() []byte { return encodePEM("CERTIFICATE", a.cert.Raw) }
 func (a *CA) Certificate() *x509.Certificate { return a.cert }
 
 func open(dir string) (*CA, error) {
-	certDER, err := readPEM(filepath.Join(dir, CertFile), "CERTIFICATE")
+	cert, err := os.ReadFile(filepath.Join(dir, CertFile))
 	if err != nil {
 		return nil, err
 	}
-	keyDER, err := readPEM(filepath.Join(dir, keyFile), "PRIVATE KEY")
+	key, err := os.ReadFile(filepath.Join(dir, keyFile))
 	if err != nil {
 		return nil, err
 	}
-	cert, err := x509.ParseCertificate(certDER)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", CertFile, err)
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(keyDER)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", keyFile, err)
-	}
-	key, ok := parsed.(*ecdsa.PrivateKey)
-	if !ok || !key.PublicKey.Equal(cert.PublicKey) {
-		return nil, fmt.Errorf("%s and %s do not belong together", CertFile, keyFile)
-	}
-	return &CA{cert: cert, key: key}, nil
+	return Parse(cert, key)
 }
 
-// create makes a CA in a directory of its own and renames that to dir, so that
-// dir never holds half of one. rename(2) replaces an empty directory and
-// refuses one that holds anything.
+// create makes a CA and puts it in dir. rename(2) replaces an empty directory
+// and refuses one that holds anything.
 func create(dir string) error {
-	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
-		return err
-	}
-	made, err := os.MkdirTemp(filepath.Dir(dir), ".ca-")
+	a, err := newCA()
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(made)
-	cert, key, err := newRoot()
-	if err != nil {
-		return err
-	}
-	// All of it is on the disk before anybody gets a certificate: with a key that
-	// a power failure has emptied every part would have to be visited.
-	if err := writeSynced(filepath.Join(made, keyFile), encodePEM("PRIVATE KEY", key)); err != nil {
-		return err
-	}
-	if err := writeSynced(filepath.Join(made, CertFile), encodePEM("CERTIFICATE", cert)); err != nil {
-		return err
-	}
-	if err := syncDir(made); err != nil {
-		return err
-	}
-	if err := os.Rename(made, dir); err != nil {
-		return err
-	}
-	return errors.Join(syncDir(filepath.Dir(dir)), syncDir(filepath.Dir(filepath.Dir(dir))))
+	return a.put(dir, os.Rename)
 }
 
 // writeSynced writes a new file that its owner alone may read, through to the disk.
@@ -140,11 +105,10 @@ func syncDir(path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// newRoot returns a self-signed certificate and its key, both DER.
-func newRoot() (cert, key []byte, err error) {
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+func newCA() (*CA, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	now := time.Now()
 	template := &x509.Certificate{
@@ -156,23 +120,12 @@ func newRoot() (cert, key []byte, err error) {
 		IsCA:                  true,
 		MaxPathLenZero:        true,
 	}
-	if cert, err = x509.CreateCertificate(rand.Reader, template, template, &k.PublicKey, k); err != nil {
-		return nil, nil, err
-	}
-	key, err = x509.MarshalPKCS8PrivateKey(k)
-	return cert, key, err
-}
-
-func readPEM(path, kind string) ([]byte, error) {
-	text, err := os.ReadFile(path)
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		return nil, err
 	}
-	block, _ := pem.Decode(text)
-	if block == nil || block.Type != kind {
-		return nil, fmt.Errorf("%s holds no %s in PEM", path, kind)
-	}
-	return block.Bytes, nil
+	cert, err := x509.ParseCertificate(der)
+	return &CA{cert: cert, key: key}, err
 }
 
 func encodePEM(kind string, der []byte) []byte {

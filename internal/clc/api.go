@@ -52,7 +52,7 @@ func (c *Controller) handler(registry *prometheus.Registry, o Options) http.Hand
 	registry.MustRegister(newMetrics(c))
 	verifier := &auth.Verifier{
 		// Tools of the original sign for the names of its services.
-		Services: []string{"ec2", "compute", "properties", "bootstrap"},
+		Services: []string{"ec2", "compute", "properties", "bootstrap", "mallee"},
 		Secret:   c.secret,
 		Rate:     o.APIRate,
 		Burst:    o.APIBurst,
@@ -68,6 +68,7 @@ func (c *Controller) handler(registry *prometheus.Registry, o Options) http.Hand
 	mux.Handle("GET /metrics", telemetry.MetricsHandler(registry, store.Metrics()))
 	mux.HandleFunc("GET /healthz", c.healthz)
 	mux.HandleFunc("POST "+join.Path, c.serveJoin)
+	(&backupDoor{controller: c, verifier: verifier, stateDir: o.StateDir, log: c.log}).mount(mux)
 	mux.Handle("/", nowhere)
 	return door(mux)
 }

@@ -38,6 +38,7 @@ type Controller struct {
 	presence *presence
 	paths    *pathTable
 	followed chan struct{} // closed when follow has ended
+	restore  chan struct{} // gets a token when a backup is to be restored
 }
 
 // PartOptions says how machines become parts of the cloud. All are required.
@@ -57,6 +58,7 @@ func New(ctx context.Context, s *store.Store, parts PartOptions, log *slog.Logge
 	}
 	c := &Controller{
 		store: s, parts: parts, log: log, feed: newFeed(first), presence: newPresence(), paths: newPathTable(), followed: make(chan struct{}),
+		restore: make(chan struct{}, 1),
 	}
 	go c.follow(ctx)
 	return c, nil

@@ -22,6 +22,9 @@ func (c *Controller) admitPart(ctx context.Context, id rpc.Identity, first bool)
 	if err != nil || !first {
 		return err
 	}
+	if m.Serial == "" {
+		return c.adopt(ctx, id)
+	}
 	switch id.Serial {
 	case m.Previous:
 		return nil
@@ -39,6 +42,23 @@ func (c *Controller) admitPart(ctx context.Context, id rpc.Identity, first bool)
 		})
 	}
 	return joinAgain(id, "it was renewed, and this is an old one")
+}
+
+// adopt makes the certificate that a part calls with the one that it has. After
+// a restore it is not known which that is: it may have been renewed since the
+// backup. The first that comes counts.
+func (c *Controller) adopt(ctx context.Context, id rpc.Identity) error {
+	return c.store.Update(ctx, func(tx *store.Tx) error {
+		m, found, err := members.Get(tx, memberID(id.Role, id.Name))
+		switch {
+		case err != nil:
+			return err
+		case !found || m.Joining != id.Joining || m.Serial != "" && m.Serial != id.Serial:
+			return joinAgain(id, "it is not the one that the part has called with since the restore")
+		}
+		m.Serial = id.Serial
+		return members.Put(tx, memberID(id.Role, id.Name), m)
+	})
 }
 
 // member returns the record of a part, as it is stored now.

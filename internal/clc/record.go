@@ -28,6 +28,17 @@ var (
 	joinTokens  = store.NewTable[joinTokenRecord]("join-tokens", 1)
 )
 
+// table is what all tables have in common, whatever their records are.
+type table interface {
+	Name() string
+	Check(store.Record) error
+}
+
+// tables returns all of them. What is missing here could not be restored.
+func tables() []table {
+	return []table{clouds, volumes, attachments, nodes, initiators, partitions, properties, keys, tokens, tagSets, members, joinTokens}
+}
+
 type volumeRecord struct {
 	Partition string
 	SizeGiB   int    // what the SAN has made it, once it has
@@ -96,7 +107,7 @@ type memberRecord struct {
 	Partition string
 	Hosts     []string `json:",omitempty"`
 	Joining   string   // id of the token that it has joined with
-	Serial    string   // of its certificate
+	Serial    string   // of its certificate; empty after a restore, until it calls
 	// Previous is the certificate before, which is good until the present one is
 	// first used: the answer to a renewal can be lost.
 	Previous string `json:",omitzero"`

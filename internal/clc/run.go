@@ -38,8 +38,32 @@ type Options struct {
 }
 
 // Run runs a cloud controller until ctx ends, and then returns nil, or until it
-// cannot go on.
-func Run(ctx context.Context, o Options) (err error) {
+// cannot go on. It begins anew when the records are replaced by those of a backup,
+// and when another controller may have taken over: then it stands by.
+func Run(ctx context.Context, o Options) error {
+	for {
+		err := run(ctx, o)
+		switch {
+		case errors.Is(err, errRestore):
+			o.Log.InfoContext(ctx, "cloud controller starts anew to restore a backup")
+		case errors.Is(err, store.ErrLeaseLost):
+			o.Log.ErrorContext(ctx, "cloud controller no longer serves", "error", err)
+		default:
+			return err
+		}
+	}
+}
+
+func run(ctx context.Context, o Options) (err error) {
+	pending, err := pendingRestore(o.StateDir)
+	if err != nil {
+		return err
+	}
+	if pending != nil {
+		if err := pending.finish(ctx, o); err != nil {
+			return err
+		}
+	}
 	authority, err := ca.OpenOrCreate(filepath.Join(o.StateDir, "ca"))
 	if err != nil {
 		return err
@@ -49,9 +73,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	s, err := store.Open(ctx, store.Options{
-		Dir: filepath.Join(o.StateDir, "etcd"), External: o.Etcd, Name: o.Names[0], Log: o.Log, UnsafeNoFsync: o.UnsafeNoFsync,
-	})
+	s, err := store.Open(ctx, o.store())
 	if err != nil {
 		return err
 	}
@@ -95,10 +117,18 @@ func Run(ctx context.Context, o Options) (err error) {
 			return nil
 		case err := <-s.Failed():
 			return fmt.Errorf("the store has stopped: %w", err)
+		case <-c.restore:
+			return errRestore
 		}
 	})
 	o.Log.InfoContext(ctx, "cloud controller is up", "listen", apiListener.Addr().String(), "agent_listen", agentListener.Addr().String())
 	return g.Wait()
+}
+
+func (o Options) store() store.Options {
+	return store.Options{
+		Dir: filepath.Join(o.StateDir, "etcd"), External: o.Etcd, Name: o.Names[0], Log: o.Log, UnsafeNoFsync: o.UnsafeNoFsync,
+	}
 }
 
 // ownBundle issues the controller's certificate anew at each start, so that it

@@ -28,7 +28,9 @@ const (
 	standbyPause = time.Second
 )
 
-var errLeaseLost = &mallee.Error{
+// ErrLeaseLost is what Failed delivers when another process may have the store
+// open by now, and why its writes fail then. Open waits for the next turn.
+var ErrLeaseLost error = &mallee.Error{
 	Op: "serve", Kind: mallee.Unavailable, Err: errors.New("the lease is lost: another cloud controller may serve by now"),
 }
 
@@ -121,7 +123,7 @@ func (l *lease) keep(ctx context.Context, renewed time.Time) {
 		}
 		if !told && ctx.Err() == nil && (gone || time.Since(renewed) > leaseTTL) {
 			told = true
-			l.lost <- fmt.Errorf("%w (last renewed %v ago)", errLeaseLost, time.Since(renewed).Round(time.Second))
+			l.lost <- fmt.Errorf("%w (last renewed %v ago)", ErrLeaseLost, time.Since(renewed).Round(time.Second))
 		}
 		if gone {
 			return

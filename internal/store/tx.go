@@ -93,7 +93,7 @@ func (tx *Tx) commit() (done bool, err error) {
 	case resp.Succeeded:
 		return true, nil
 	case tx.store.lease != nil && !tx.store.lease.held(resp):
-		return false, failure("write to the store", errLeaseLost)
+		return false, failure("write to the store", ErrLeaseLost)
 	case !doubt || len(tx.writes) == 0:
 		return false, nil
 	}
