@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -210,18 +211,30 @@ func TestNothingUnnamedIsTouched(t *testing.T) {
 	})
 }
 
-func TestAVolumeGoesWithAnExportThatNobodyNames(t *testing.T) {
+// Records that are older than the world, out of a backup for example, may lack
+// the attachment that a volume is in use through.
+func TestAVolumeWithAnExportThatNobodyNamesIsLeftToItsUser(t *testing.T) {
 	run(t, func(t *testing.T, b *bench) {
-		b.want(wanted(vol1, vol2), &cloudv1.DesiredExport{VolumeId: vol1, Initiator: node, Wanted: true},
-			&cloudv1.DesiredExport{VolumeId: vol2, Initiator: node, Wanted: true})
-		gone := wanted(vol1, vol2)
-		gone[0].Wanted, gone[1].Wanted = false, false
-		r := b.want(gone, &cloudv1.DesiredExport{VolumeId: vol2, Initiator: node, Wanted: true})
-		if v := r.Volumes[0]; !v.Known || v.Present {
-			t.Errorf("the volume whose export nobody names: %v", v)
+		there := &cloudv1.DesiredExport{VolumeId: vol1, Initiator: node, Generation: 4, Wanted: true}
+		elsewhere := &cloudv1.DesiredExport{VolumeId: vol1, Initiator: "iqn.2026-01.io.mallee:other", Generation: 5, Wanted: true}
+		b.want(wanted(vol1), there)
+		if e := b.want(wanted(vol1), elsewhere).Exports[0]; e.Known || e.Present || !strings.Contains(e.Message, node) {
+			t.Errorf("the wish to export it to another node: %v", e)
 		}
-		if v := r.Volumes[1]; !v.Present || v.Message == "" {
-			t.Errorf("the volume whose export is wanted: %v", v)
+		gone := wanted(vol1)
+		gone[0].Wanted = false
+		if v := b.want(gone).Volumes[0]; !v.Present || !strings.Contains(v.Message, node) {
+			t.Errorf("the wish to remove it: %v", v)
+		}
+		if exports, err := b.san.Exports(t.Context()); err != nil || len(exports) != 1 {
+			t.Errorf("exports %v, %v", exports, err)
+		}
+		there.Wanted = false // attached there again, and detached
+		if e := b.want(wanted(vol1), there).Exports[0]; !e.Known || e.Present {
+			t.Errorf("the wish to take the export away that was not named: %v", e)
+		}
+		if e := b.want(wanted(vol1), elsewhere).Exports[0]; !e.Present {
+			t.Errorf("the wish to export it to another node, when the first has let go: %v", e)
 		}
 	})
 }

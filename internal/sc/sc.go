@@ -8,8 +8,8 @@
 // starts an operation for each wish that is not fulfilled and reports; the end
 // of an operation is the reason for the next step. Nothing is kept over a
 // restart: the inventory is the only truth. What no wish names is left alone,
-// so that an empty or an old state destroys nothing; only the exports of a
-// volume that has to go, go with it.
+// so that an empty or an old state destroys nothing. A volume with such an export
+// is neither exported to another node nor removed: it may be in use there.
 package sc
 
 import (

@@ -4,6 +4,8 @@ package sc
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
 	"github.com/mallee-io/mallee"
 	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
@@ -39,18 +41,15 @@ func (r *reconciler) volume(ctx context.Context, d *cloudv1.DesiredVolume, have 
 		r.start(ctx, work)
 	case !present && r.removed[k]:
 		report.Known = true
+	case r.stranger(id, have) != "":
+		// Records may be older than the world, after a restore for example: the
+		// volume may be in use there.
+		report.Known, report.Message = present, strangerMessage(r.stranger(id, have))
+		return report
 	default:
 		report.Known = present
 		work.op, work.removes = "delete", true
-		stray := r.strayExports(id, have)
-		work.do = func(ctx context.Context, s SAN) error {
-			for _, initiator := range stray {
-				if err := s.Unexport(ctx, id, initiator); err != nil {
-					return err
-				}
-			}
-			return s.DeleteVolume(ctx, id)
-		}
+		work.do = func(ctx context.Context, s SAN) error { return s.DeleteVolume(ctx, id) }
 		r.start(ctx, work)
 	}
 	report.Message = r.trouble[k].message
@@ -77,23 +76,27 @@ func (r *reconciler) grow(ctx context.Context, d *cloudv1.DesiredVolume, v san.V
 	r.start(ctx, w)
 }
 
-// strayExports returns the initiators that a volume is exported to without an
-// attachment that names it. An export may have outlived its attachment, when
-// records were lost for example. The SAN deletes no volume that is exported, so
-// that with the wish for the volume to go these go first: the one case in which
-// something is touched that no wish names.
-func (r *reconciler) strayExports(id mallee.VolumeID, have *inventory) []mallee.IQN {
+// stranger returns an initiator that a volume is exported to without an
+// attachment that names it, or "".
+func (r *reconciler) stranger(id mallee.VolumeID, have *inventory) mallee.IQN {
 	named := map[key]bool{}
 	for _, d := range r.want.GetExports() {
 		named[key{d.GetVolumeId(), d.GetInitiator()}] = true
 	}
-	var stray []mallee.IQN
+	var strangers []mallee.IQN
 	for k := range have.exports {
 		if k.volume == string(id) && !named[k] {
-			stray = append(stray, mallee.IQN(k.initiator))
+			strangers = append(strangers, mallee.IQN(k.initiator))
 		}
 	}
-	return stray
+	if len(strangers) == 0 {
+		return ""
+	}
+	return slices.Min(strangers)
+}
+
+func strangerMessage(initiator mallee.IQN) string {
+	return fmt.Sprintf("the SAN exports it to %s, which no attachment names: attach it to that node again, and detach it there when it is no longer used", initiator)
 }
 
 // export starts what brings an export to its wish and returns what to report.
@@ -120,6 +123,10 @@ func (r *reconciler) export(ctx context.Context, d *cloudv1.DesiredExport, have 
 		delete(r.trouble, k)
 	case d.GetWanted() && !exists:
 		report.Message = "the SAN does not hold the volume"
+		return report
+	case d.GetWanted() && !present && r.stranger(id, have) != "":
+		// Two nodes that write to one volume destroy what is on it.
+		report.Message = strangerMessage(r.stranger(id, have))
 		return report
 	case d.GetWanted():
 		// One that is there is exported again to tell the SAN the initiator's secret,
