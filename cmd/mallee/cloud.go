@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"iter"
 	"time"
 
@@ -22,6 +23,7 @@ type cloud struct {
 	tags
 	fleet
 	properties
+	backups
 }
 
 type volumes interface {
@@ -57,6 +59,11 @@ type properties interface {
 	Properties(ctx context.Context, prefixes ...string) ([]mallee.Property, error)
 	SetProperty(ctx context.Context, name, value string) (mallee.PropertyChange, error)
 	ResetProperty(ctx context.Context, name string) (mallee.PropertyChange, error)
+}
+
+type backups interface {
+	Backup(ctx context.Context, w io.Writer) error
+	Restore(ctx context.Context, backup io.ReadSeeker, force bool) (client.Restored, error)
 }
 
 // call runs one call with a deadline of its own.

@@ -21,7 +21,7 @@ func (t *tool) command() *cobra.Command {
 		t.group("partition", "See the partitions and how full their pools are", t.partitionList(), t.partitionShow()),
 		t.group("property", "See and change the settings of a partition",
 			t.propertyList(), t.propertyGet(), t.propertySet(), t.propertyReset()),
-		t.completion(), t.man(),
+		t.backup(), t.restore(), t.completion(), t.man(),
 	)
 	root.Version = version
 	root.Long = `mallee works with the volumes of a cloud, the paths that lead to them, the nodes

@@ -32,7 +32,7 @@ func main() {
 		getenv: os.Getenv,
 		dial: func(config client.Config) (cloud, error) {
 			c, err := client.New(config)
-			return cloud{volumes: c, growth: c, tags: c, fleet: c, properties: c}, err
+			return cloud{volumes: c, growth: c, tags: c, fleet: c, properties: c, backups: c}, err
 		},
 		patience: defaultPatience,
 	}

@@ -37,7 +37,7 @@ type memory struct {
 
 // inMemory returns the cloud that the tool sees.
 func inMemory(m *memory) cloud {
-	return cloud{volumes: m, growth: m, tags: m, fleet: m, properties: m}
+	return cloud{volumes: m, growth: m, tags: m, fleet: m, properties: m, backups: m}
 }
 
 const node = mallee.InstanceID("i-0f1e2d3c")

@@ -56,6 +56,8 @@ func TestScripts(t *testing.T) {
 			"property":         haveProperty,
 			"alarm":            alarm,
 			"asked":            asked,
+			"mode":             mode,
+			"alone":            alone,
 			"jq":               jq,
 			"binary":           writes("\x7fELF\x00"),
 			"big":              writes(strings.Repeat("x", maxValue+1)),
@@ -154,5 +156,25 @@ func jq(ts *testscript.TestScript, _ bool, args []string) {
 func writes(content string) func(*testscript.TestScript, bool, []string) {
 	return func(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(content), 0o600))
+	}
+}
+
+// mode FILE PERMISSIONS checks who may do what with a file.
+func mode(ts *testscript.TestScript, _ bool, args []string) {
+	info, err := os.Stat(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if got := strconv.FormatUint(uint64(info.Mode().Perm()), 8); got != args[1] {
+		ts.Fatalf("%s has mode %s, want %s", args[0], got, args[1])
+	}
+}
+
+// alone FILE checks that no other file has the file's name as a part of its own.
+func alone(ts *testscript.TestScript, _ bool, args []string) {
+	entries, err := os.ReadDir(ts.MkAbs("."))
+	ts.Check(err)
+	for _, e := range entries {
+		if e.Name() != args[0] && strings.Contains(e.Name(), args[0]) {
+			ts.Fatalf("%s is left beside %s", e.Name(), args[0])
+		}
 	}
 }
