@@ -86,7 +86,8 @@ func TestWatch(t *testing.T) {
 		{
 			name: "json", args: []string{"node", "list", "-w", "-o", "json"}, stop: 5 * time.Second,
 			stdout: "[\n  {\n    \"instance_id\": \"i-0f1e2d3c\",\n    \"name\": \"nc1\",\n    \"partition\": \"PARTI00\",\n" +
-				"    \"initiator\": \"iqn.2026-01.io.mallee:nc1\",\n    \"live\": true,\n    \"seen\": \"2026-11-01T12:00:00Z\"\n  }\n]\n",
+				"    \"initiator\": \"iqn.2026-01.io.mallee:nc1\",\n    \"live\": true,\n    \"seen\": \"2026-11-01T12:00:00Z\",\n" +
+				"    \"joined\": \"2026-11-01T12:00:00Z\",\n    \"certificate_ends\": \"2026-12-01T12:00:00Z\"\n  }\n]\n",
 		},
 		{
 			name: "of nothing", args: []string{"volume", "show", volume, "--watch"}, stop: time.Minute, code: 4,

@@ -8,10 +8,12 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,6 +44,7 @@ type cluster struct {
 	own       *rpc.Bundle            // the controller's
 	api       string                 // URL for people, and for machines that join
 	bundles   map[string]*rpc.Bundle // of the parts that have joined
+	loses     atomic.Bool            // the next answer of the API gets lost
 	kill      func()
 }
 
@@ -102,7 +105,14 @@ func (c *cluster) start() {
 	if c.own, err = ownBundle(c.authority, ca.IssueOptions{Role: rpc.CLC, Name: "clc", Hosts: []string{"127.0.0.1"}}); err != nil {
 		c.t.Fatal(err)
 	}
-	api := httptest.NewUnstartedServer(c.handler(prometheus.NewRegistry(), Options{}))
+	handler := c.handler(prometheus.NewRegistry(), Options{})
+	api := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c.loses.CompareAndSwap(true, false) {
+			handler.ServeHTTP(httptest.NewRecorder(), r)
+			panic(http.ErrAbortHandler)
+		}
+		handler.ServeHTTP(w, r)
+	}))
 	api.TLS = &tls.Config{Certificates: []tls.Certificate{*c.own.Certificate()}}
 	api.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
 	api.StartTLS()
