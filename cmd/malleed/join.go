@@ -83,8 +83,13 @@ func (o *options) join(ctx context.Context, role mallee.Role, url string, token 
 	if c.Has(string(role)) {
 		return nil
 	}
-	return config.Append(o.configPath, fmt.Sprintf("\n# Written when this machine joined the cloud.\n[%s]\npartition = %q\nclc = [\"%s\"]\n",
-		role, token.Partition, strings.Join(clc, `", "`)))
+	return writeSection(o.configPath, token, clc)
+}
+
+// writeSection adds the section of the token's role to a configuration.
+func writeSection(path string, token join.Token, clc []string) error {
+	return config.Append(path, fmt.Sprintf("\n# Written when this machine joined the cloud.\n[%s]\npartition = %q\nclc = [\"%s\"]\n",
+		token.Role, token.Partition, strings.Join(clc, `", "`)))
 }
 
 // agrees returns the bundle's directory, unless the configuration contradicts the
