@@ -63,6 +63,9 @@ func failure(op, id string, err error) error {
 	}
 	e := &mallee.Error{Op: op, Kind: kindOf(err), ID: id, Err: err}
 	e.Hint = hint(e.Kind, id)
+	if refused, ok := errors.AsType[*client.APIError](err); ok && refused.Code == "RequestLimitExceeded" {
+		e.Hint = "too many calls were made at once; the same command will succeed in a while"
+	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		e.Kind, e.Hint = mallee.Invalid, "AWS_CA_BUNDLE, or ca_bundle in the profile, must name the authority of the cloud; on the machine of the CLC: "+sourceEnvironment
 	}

@@ -37,7 +37,10 @@ grown. A volume does not shrink. The file system on it is its owner's to grow.`,
 			if err != nil {
 				return failure("resize", args[0], err)
 			}
-			if !noWait {
+			next := "grow what is on it: resize2fs, xfs_growfs or lvm's pvresize, where it is attached"
+			if noWait {
+				next = "see how it grows: mallee volume show " + args[0] + " --watch"
+			} else {
 				doing := fmt.Sprintf("growing from %d to %d GiB", m.OriginalGiB, m.TargetGiB)
 				err := t.wait(cmd.Context(), id, doing, func(ctx context.Context) (bool, string, error) {
 					now, err := c.Modification(ctx, id)
@@ -51,7 +54,7 @@ grown. A volume does not shrink. The file system on it is its owner's to grow.`,
 			if err != nil {
 				return err
 			}
-			t.hint("grow what is on it: resize2fs, xfs_growfs or lvm's pvresize, where it is attached")
+			t.hint("%s", next)
 			return nil
 		},
 	}

@@ -101,6 +101,7 @@ func fault(ts *testscript.TestScript, _ bool, args []string) {
 	faults := map[string]error{
 		"denied":      &client.APIError{Status: 401, Code: "AuthFailure", Message: "AWS was not able to validate the provided access credentials", RequestID: "request-1"},
 		"unreachable": &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")},
+		"limit":       &client.APIError{Status: 503, Code: "RequestLimitExceeded", Message: "Request limit exceeded.", RequestID: "request-1"},
 		"broken":      &client.APIError{Status: 500, Code: "InternalError", Message: "an internal error occurred", RequestID: "request-1"},
 	}
 	ts.Value(scriptKey{}).(*script).cloud.fail(faults[args[0]])

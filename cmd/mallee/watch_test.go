@@ -84,10 +84,9 @@ func TestWatch(t *testing.T) {
 			stdout: "---\n[]\n---\n- id: vol-00000001\n  partition: PARTI00\n  size_gib: 1\n  state: creating\n  created: \"2026-11-01T12:00:00Z\"\n",
 		},
 		{
-			name: "json", args: []string{"node", "list", "-w", "-o", "json"}, stop: 5 * time.Second,
-			stdout: "[\n  {\n    \"instance_id\": \"i-0f1e2d3c\",\n    \"name\": \"nc1\",\n    \"partition\": \"PARTI00\",\n" +
-				"    \"initiator\": \"iqn.2026-01.io.mallee:nc1\",\n    \"live\": true,\n    \"seen\": \"2026-11-01T12:00:00Z\",\n" +
-				"    \"joined\": \"2026-11-01T12:00:00Z\",\n    \"certificate_ends\": \"2026-12-01T12:00:00Z\"\n  }\n]\n",
+			name: "json", args: []string{"property", "list", "PARTI00.storage.b", "-w", "-o", "json"}, stop: 5 * time.Second,
+			stdout: "[\n  {\n    \"name\": \"PARTI00.storage.bare\",\n    \"value\": \"x\",\n    \"default\": \"\",\n" +
+				"    \"description\": \"\",\n    \"read_only\": false\n  }\n]\n",
 		},
 		{
 			name: "of nothing", args: []string{"volume", "show", volume, "--watch"}, stop: time.Minute, code: 4,
