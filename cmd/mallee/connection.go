@@ -60,6 +60,7 @@ func (t *tool) connect() (cloud, error) {
 			Hint: "on the machine of the CLC: " + sourceEnvironment + "; elsewhere: aws configure, then aws configure set endpoint_url URL",
 		}
 	}
+	t.clc = c.Endpoint
 	connected, err := t.dial(c)
 	if err != nil { // nobody was called; a value is wrong
 		return cloud{}, &mallee.Error{Op: "reach the cloud", Kind: mallee.Invalid, Err: err}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"iter"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -38,11 +37,7 @@ func (t *tool) nodeList() *cobra.Command {
 }
 
 func nodeRow(n mallee.Node) []string {
-	seen := "unknown"
-	if !n.Seen.IsZero() {
-		seen = n.Seen.UTC().Format(time.RFC3339)
-	}
-	return []string{string(n.InstanceID), n.Name, n.Partition, yesNo(n.Live), seen, string(n.Initiator)}
+	return []string{string(n.InstanceID), n.Name, n.Partition, yesNo(n.Live), timeOr(n.Seen, "unknown"), string(n.Initiator)}
 }
 
 func (t *tool) pathList() *cobra.Command {

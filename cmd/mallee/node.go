@@ -53,6 +53,7 @@ func describeNode(n mallee.Node) string {
 		{"seen", timeOr(n.Seen, "unknown")},
 		{"joined", timeOr(n.Joined, "")},
 		{"certificate ends", timeOr(n.CertificateEnds, "")},
+		{"tags", formatTags(n.Tags)},
 	})
 }
 

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -26,6 +25,8 @@ its instance id.`,
 		Example: "  mallee token create --role nc --name nc1 --partition PARTI00\n" +
 			"  mallee token create --role sp --name san --partition PARTI00 --lifetime 24h",
 		Args: cobra.NoArgs,
+
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if role == "" || spec.Name == "" || spec.Partition == "" {
 				return usageError{errors.New("--role, --name and --partition are needed"), cmd.CommandPath()}
@@ -43,7 +44,7 @@ its instance id.`,
 				return err
 			}
 			t.hint("on the machine, before %s: malleed %s join %s -   (and give it the token on stdin)",
-				token.Expires.UTC().Format(time.RFC3339), token.Role, cmp.Or(t.getenv("MALLEE_ENDPOINT"), "https://CLC:8773"))
+				token.Expires.UTC().Format(time.RFC3339), token.Role, t.clc)
 			return nil
 		},
 	}

@@ -21,6 +21,7 @@ type tool struct {
 	patience       patience
 
 	connection connection
+	clc        string // URL of the CLC, once connected
 	output     string // one of outputs
 	// parsed is true once the command line was found right: an error before
 	// that is one of usage.
