@@ -5,7 +5,8 @@
 // inside a volume, and the checks that the daemons it stands on are there.
 //
 // It writes files of its own, only when their content differs, and LVM's
-// lvmlocal.conf where an admin has said nothing about filters.
+// lvmlocal.conf where an admin has said nothing about filters. Of open-iscsi's
+// records it removes those of ours that would log in at boot.
 package host
 
 import (
@@ -24,6 +25,7 @@ import (
 
 	"github.com/mallee-io/mallee/internal/command"
 	"github.com/mallee-io/mallee/internal/multipath"
+	"github.com/mallee-io/mallee/internal/openiscsi"
 )
 
 var (
@@ -61,6 +63,9 @@ func (h *Host) Prepare(ctx context.Context, noPath time.Duration) error {
 	if err := h.excludeFromLVM(ctx); err != nil {
 		return err
 	}
+	if err := h.logInToNothing(ctx); err != nil {
+		return err
+	}
 	if retries, ok := h.retries(); ok {
 		noPath = time.Duration(retries) * pollingInterval * time.Second
 	}
@@ -69,6 +74,23 @@ func (h *Host) Prepare(ctx context.Context, noPath time.Duration) error {
 	}
 	// Also unchanged: multipathd may have started before the file was there.
 	return h.reconfigure(ctx)
+}
+
+// ourTargets begins the name that a storage processor gives its target.
+const ourTargets = "iqn.2026-11.io.mallee:"
+
+// logInToNothing sees to it that open-iscsi's boot services log in to no volume:
+// its disks would be in use before anybody has proved what they are.
+func (h *Host) logInToNothing(ctx context.Context) error {
+	initiator := openiscsi.Initiator{Etc: h.path("/etc/iscsi"), Lock: h.path("/run/lock/iscsi")}
+	removed, foreign, err := initiator.PrepareBoot(ctx, ourTargets)
+	for _, file := range removed {
+		h.Log.WarnContext(ctx, "node record removed: it would have logged in at boot", "file", file)
+	}
+	for _, file := range foreign {
+		h.Log.WarnContext(ctx, "a node record logs in to a volume's target at boot: set its node.startup and node.conn[0].startup to manual", "file", file)
+	}
+	return err
 }
 
 // SetNoPathTimeout bounds how long I/O to a volume waits while it has no path,

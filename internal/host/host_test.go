@@ -351,3 +351,28 @@ func TestPrepareTellsTheNextStep(t *testing.T) {
 		}
 	})
 }
+
+func TestNothingLogsInAtBoot(t *testing.T) {
+	m := newMachine(t)
+	dir := filepath.Join(m.Root, "/etc/iscsi/nodes/iqn.2026-11.io.mallee:san/10.107.1.200,3260,1")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"mallee-default", "default"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("node.startup = automatic\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := m.Prepare(t.Context(), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "mallee-default")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("our record logs in at boot: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "default")); err != nil {
+		t.Errorf("another's record: %v", err)
+	}
+	if log := m.log.String(); !strings.Contains(log, "10.107.1.200,3260,1/default") || !strings.Contains(log, "to manual") {
+		t.Errorf("the admin is not told of another's record: %s", log)
+	}
+}
