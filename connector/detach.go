@@ -62,40 +62,46 @@ func (c *Connector) Detach(ctx context.Context, v Volume) error {
 	if err := c.want(state, v.Target); err != nil {
 		return err
 	}
-	lost, err := c.detach(ctx, state, v)
-	if err != nil {
+	if err := c.detach(ctx, state, v); err != nil {
 		return fmt.Errorf("cannot detach %s: %w", v.Name, err)
 	}
-	if lost != nil {
+	if lost := state.lost; lost != nil {
+		state.lost = nil
 		return &LostWritesError{lost}
 	}
 	return nil
 }
 
-func (c *Connector) detach(ctx context.Context, state *volume, v Volume) (lost, err error) {
+func (c *Connector) detach(ctx context.Context, state *volume, v Volume) error {
 	if err := c.refuseIfOpen(ctx, v); err != nil {
-		return nil, err
+		return err
 	}
 	if err := state.probes.close(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	if lost, err = c.removeMap(ctx, v); err != nil {
-		return nil, err
+	lost, err := c.removeMap(ctx, v)
+	if lost != nil {
+		// Whatever fails from here on: the call that ends well must tell it, and a
+		// flush fails only once.
+		state.lost = lost
+	}
+	if err != nil {
+		return err
 	}
 	if err := c.removeDisks(ctx, v); err != nil {
-		return lost, err
+		return err
 	}
 	// multipathd may have made the map again from a disk that was still there.
 	if _, err := c.removeMap(ctx, v); err != nil {
-		return lost, err
+		return err
 	}
 	if err := c.allowed.Remove(ctx, v.WWID); err != nil {
-		return lost, err
+		return err
 	}
 	c.mu.Lock()
 	state.target = ""
 	c.mu.Unlock()
-	return lost, c.release(ctx, v.Target)
+	return c.release(ctx, v.Target)
 }
 
 // refuseIfOpen returns an *InUseError if v's map is open and stays so.

@@ -29,6 +29,7 @@ const (
 type volume struct {
 	sync.Mutex        // serialises the calls for one WWID
 	target     string // guarded by Connector.mu; empty once the volume is being detached
+	lost       error  // what a flush has failed with that no Detach has told yet
 	probes     probes
 }
 

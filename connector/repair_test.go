@@ -143,8 +143,14 @@ func (m *machine) answer(conn net.Conn) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	reply := m.maps
-	if name, ok := strings.CutPrefix(string(command), "resize map "); ok {
-		reply = m.resize(strings.TrimRight(name, "\x00"))
+	switch text := strings.TrimRight(string(command), "\x00"); {
+	case strings.HasPrefix(text, "resize map "):
+		reply = m.resize(strings.TrimPrefix(text, "resize map "))
+	case strings.HasPrefix(text, "remove map "):
+		clear(m.kernel)
+		reply = "ok\n"
+	case strings.Contains(text, "queueing map "):
+		reply = "ok\n"
 	}
 	conn.Write(append(binary.NativeEndian.AppendUint64(nil, uint64(len(reply))), reply...))
 }

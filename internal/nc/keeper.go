@@ -170,7 +170,8 @@ func (k *keeper) attach(ctx context.Context, w wish, before, report *cloudv1.Att
 
 func (k *keeper) detach(ctx context.Context, w wish, before, report *cloudv1.AttachmentReport) time.Duration {
 	if before.GetState() == cloudv1.AttachmentReport_STATE_DETACHED {
-		report.State = before.GetState()
+		// With its message: that writes were lost is found once only.
+		report.State, report.Message = before.GetState(), before.GetMessage()
 		return whileIdle
 	}
 	report.State = cloudv1.AttachmentReport_STATE_DETACHING

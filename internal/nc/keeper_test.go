@@ -104,7 +104,7 @@ func TestStep(t *testing.T) {
 	noExport := unoffered("vol-0000000a", 1)
 	here := &cloudv1.AttachmentReport{VolumeId: "vol-0000000a", Generation: 1, State: attached, Device: device, SizeBytes: 1 << 30}
 	earlier := &cloudv1.AttachmentReport{VolumeId: "vol-0000000a", Generation: 0, State: attached, Device: device}
-	gone := &cloudv1.AttachmentReport{VolumeId: "vol-0000000a", Generation: 1, State: detached}
+	gone := &cloudv1.AttachmentReport{VolumeId: "vol-0000000a", Generation: 1, State: detached, Message: "writes were lost"}
 	const noWWID = `"none" is no WWID: it must be 3 and the digits of an NAA designator`
 	for _, test := range []struct {
 		name   string
@@ -159,7 +159,7 @@ func TestStep(t *testing.T) {
 			"detached once for all",
 			wish{DesiredAttachment: unwanted, ncpaths: "nopath"},
 			gone,
-			&cloudv1.AttachmentReport{State: detached},
+			&cloudv1.AttachmentReport{State: detached, Message: "writes were lost"},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
