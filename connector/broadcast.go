@@ -2,7 +2,11 @@
 
 package connector
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
 
 // broadcast wakes everybody who waits, any number of times.
 type broadcast struct {
@@ -27,5 +31,26 @@ func (b *broadcast) Send() {
 	if b.ch != nil {
 		close(b.ch)
 		b.ch = nil
+	}
+}
+
+// burst sends once for the events of a burst: events come in bursts, each wakes
+// every volume, and one look does for all.
+type burst struct {
+	send    func()
+	pending atomic.Bool
+}
+
+// burstLength is the time from an event until it is sent, however many follow: a
+// storm of them must not keep anybody from looking.
+const burstLength = 10 * time.Millisecond
+
+// Event notes an event.
+func (b *burst) Event() {
+	if b.pending.CompareAndSwap(false, true) {
+		time.AfterFunc(burstLength, func() {
+			b.pending.Store(false) // first: what comes during the send is not of this burst
+			b.send()
+		})
 	}
 }

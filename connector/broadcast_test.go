@@ -5,6 +5,8 @@ package connector
 import (
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func TestBroadcastWakesAllWhoWait(t *testing.T) {
@@ -42,4 +44,35 @@ func TestBroadcastFromManySides(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+func TestABurstIsSentOnceAndAStormNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sent := make(chan time.Time, 1000)
+		b := burst{send: func() { sent <- time.Now() }}
+		start := time.Now()
+		for range 50 {
+			b.Event()
+		}
+		time.Sleep(time.Second)
+		if at := <-sent; at.Sub(start) != burstLength || len(sent) > 0 {
+			t.Errorf("a burst is sent after %v, and %d times more, want once after %v", at.Sub(start), len(sent), burstLength)
+		}
+		last := time.Now()
+		for range 1000 {
+			b.Event()
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(burstLength)
+		if n := len(sent); n == 0 || n > 100 {
+			t.Errorf("a storm of a second is sent %d times", n)
+		}
+		for len(sent) > 0 {
+			at := <-sent
+			if at.Sub(last) > burstLength+time.Millisecond {
+				t.Errorf("in a storm nothing is sent for %v", at.Sub(last))
+			}
+			last = at
+		}
+	})
 }

@@ -120,14 +120,11 @@ func (c *Connector) Run(ctx context.Context) error {
 	if err := c.initiator.PrepareIface(ctx); err != nil {
 		return err
 	}
-	// Events come in bursts, and each wakes every volume: one look does for all
-	// of a burst.
-	burst := time.AfterFunc(time.Hour, c.wake.Send)
-	defer burst.Stop()
+	burst := burst{send: c.wake.Send}
 	err := block.Uevents(ctx, c.wake.Send, func(e block.Uevent) {
 		switch e.Subsystem {
 		case "block", "scsi", "iscsi_session", "iscsi_connection", "":
-			burst.Reset(burstLength)
+			burst.Event()
 		}
 	})
 	if errors.Is(err, context.Canceled) {
@@ -142,9 +139,6 @@ func (c *Connector) Changed() <-chan struct{} { return c.wake.Wait() }
 
 // Initiator returns the iSCSI name of this machine.
 func (c *Connector) Initiator() (string, error) { return c.initiator.Name() }
-
-// burstLength is the quiet after which a burst of events is over.
-const burstLength = 10 * time.Millisecond
 
 // retryInterval is how often a waiting call looks again although no event came:
 // multipathd's verdict on a path makes no uevent.

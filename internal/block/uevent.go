@@ -14,9 +14,7 @@ import (
 
 // Uevent is what the kernel tells of one device.
 type Uevent struct {
-	Action    string // add, remove, change, offline …
 	Subsystem string // block, scsi, iscsi_session …
-	DevPath   string // below /sys
 	Lost      bool   // events were lost before this one: look at everything anew
 }
 
@@ -65,11 +63,10 @@ func Uevents(ctx context.Context, ready func(), handle func(Uevent)) error {
 // (lib/kobject_uevent.c).
 func parseUevent(message []byte) (Uevent, bool) {
 	fields := bytes.Split(message, []byte{0})
-	action, path, ok := bytes.Cut(fields[0], []byte("@"))
-	if !ok {
+	if !bytes.Contains(fields[0], []byte("@")) {
 		return Uevent{}, false
 	}
-	e := Uevent{Action: string(action), DevPath: string(path)}
+	var e Uevent
 	for _, field := range fields[1:] {
 		if v, ok := bytes.CutPrefix(field, []byte("SUBSYSTEM=")); ok {
 			e.Subsystem = string(v)

@@ -21,16 +21,16 @@ func TestParseUevent(t *testing.T) {
 	}{
 		{
 			"a disk comes", "add@/devices/x/block/sdb\x00ACTION=add\x00DEVPATH=/devices/x/block/sdb\x00SUBSYSTEM=block\x00SEQNUM=1\x00",
-			Uevent{Action: "add", DevPath: "/devices/x/block/sdb", Subsystem: "block"},
+			Uevent{Subsystem: "block"},
 			true,
 		},
 		{
 			"a session goes", "remove@" + session + "\x00SUBSYSTEM=iscsi_session\x00",
-			Uevent{Action: "remove", DevPath: session, Subsystem: "iscsi_session"},
+			Uevent{Subsystem: "iscsi_session"},
 			true,
 		},
-		{"no subsystem", "change@/devices/x\x00", Uevent{Action: "change", DevPath: "/devices/x"}, true},
-		{"no zero byte", "offline@/devices/x", Uevent{Action: "offline", DevPath: "/devices/x"}, true},
+		{"no subsystem", "change@/devices/x\x00", Uevent{}, true},
+		{"no zero byte", "offline@/devices/x", Uevent{}, true},
 		{"of udev", "libudev\x00\xfe\xed\xca\xfe", Uevent{}, false},
 		{"empty", "", Uevent{}, false},
 	} {
@@ -49,8 +49,8 @@ func FuzzParseUevent(f *testing.F) {
 	f.Add([]byte("libudev\x00"))
 	f.Fuzz(func(t *testing.T, message []byte) {
 		e, ok := parseUevent(message)
-		if ok && !strings.HasPrefix(string(message), e.Action+"@"+e.DevPath) {
-			t.Errorf("%+v is not what %q begins with", e, message)
+		if ok && !strings.Contains(string(message), e.Subsystem) || !ok && e.Subsystem != "" {
+			t.Errorf("%+v, %t is not what %q says", e, ok, message)
 		}
 		if e.Lost {
 			t.Error("a message that was read says that one was lost")
