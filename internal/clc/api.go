@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/mallee-io/mallee/internal/auth"
 	"github.com/mallee-io/mallee/internal/ec2api"
@@ -70,7 +71,11 @@ func (c *Controller) handler(registry *prometheus.Registry, o Options) http.Hand
 	mux.HandleFunc("POST "+join.Path, c.serveJoin)
 	(&backupDoor{controller: c, verifier: verifier, stateDir: o.StateDir, log: c.log}).mount(mux)
 	mux.Handle("/", nowhere)
-	return door(mux)
+	answers := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "mallee_http_answers_total", Help: "Answers over HTTPS by status, those to calls that no API has seen too.",
+	}, []string{"code"})
+	registry.MustRegister(answers)
+	return promhttp.InstrumentHandlerCounter(answers, door(mux))
 }
 
 // healthz answers 200 as long as records can be read. One is enough, and whether

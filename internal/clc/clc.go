@@ -24,6 +24,7 @@ import (
 	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
 	"github.com/mallee-io/mallee/internal/ca"
 	"github.com/mallee-io/mallee/internal/store"
+	"github.com/mallee-io/mallee/internal/telemetry"
 )
 
 // Controller answers the API's calls and serves the agents. It is safe for
@@ -31,14 +32,15 @@ import (
 type Controller struct {
 	cloudv1.UnimplementedCloudServer
 
-	store    *store.Store
-	parts    PartOptions
-	log      *slog.Logger
-	feed     *feed
-	presence *presence
-	paths    *pathTable
-	followed chan struct{} // closed when follow has ended
-	restore  chan struct{} // gets a token when a backup is to be restored
+	store     *store.Store
+	parts     PartOptions
+	log       *slog.Logger
+	strangers *slog.Logger // for lines that anybody can cause
+	feed      *feed
+	presence  *presence
+	paths     *pathTable
+	followed  chan struct{} // closed when follow has ended
+	restore   chan struct{} // gets a token when a backup is to be restored
 }
 
 // PartOptions says how machines become parts of the cloud. All are required.
@@ -57,7 +59,7 @@ func New(ctx context.Context, s *store.Store, parts PartOptions, log *slog.Logge
 		return nil, err
 	}
 	c := &Controller{
-		store: s, parts: parts, log: log, feed: newFeed(first), presence: newPresence(), paths: newPathTable(), followed: make(chan struct{}),
+		store: s, parts: parts, log: log, strangers: telemetry.Sparse(log), feed: newFeed(first), presence: newPresence(), paths: newPathTable(), followed: make(chan struct{}),
 		restore: make(chan struct{}, 1),
 	}
 	go c.follow(ctx)

@@ -88,7 +88,9 @@ func (f *front) dial(t *testing.T) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(patience))
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
 	return conn
 }
 
@@ -228,7 +230,7 @@ func (f *front) raw(t *testing.T, method, target string, headers ...string) *htt
 	if strings.Contains(text, "Content-Length: ") {
 		text += describe
 	}
-	go io.WriteString(conn, text)
+	go conn.Write([]byte(text))
 	answer, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
 	if err != nil {
 		t.Fatal(err)

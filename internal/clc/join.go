@@ -32,7 +32,7 @@ func (c *Controller) serveJoin(w http.ResponseWriter, r *http.Request) {
 	a, err := c.takeJoin(ctx, http.MaxBytesReader(w, r.Body, join.MaxBody))
 	if answer = a; err != nil {
 		status, answer = join.NewRefusal(err)
-		c.log.WarnContext(ctx, "joining refused", "remote", r.RemoteAddr, "error", err)
+		c.strangers.WarnContext(ctx, "joining refused", "remote", r.RemoteAddr, "error", err)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")

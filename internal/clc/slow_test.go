@@ -124,7 +124,7 @@ func TestSlowCallersAreCutOff(t *testing.T) {
 				})
 				p := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
 				server := newServer(h, func() *tls.Certificate { return cert }, slog.New(slog.DiscardHandler))
-				go server.ServeTLS(p, "", "")
+				go func() { _ = server.ServeTLS(p, "", "") }()
 				defer func() { close(p.done); server.Close() }()
 
 				start := time.Now()
@@ -137,13 +137,13 @@ func TestSlowCallersAreCutOff(t *testing.T) {
 				writer.Go(func() {
 					f := &front{addr: "x", keys: aws.Credentials{AccessKeyID: "AKML", SecretAccessKey: secret}}
 					if c.text != nil {
-						io.WriteString(conn, c.text(f.request(t, "/", "")))
+						conn.Write([]byte(c.text(f.request(t, "/", ""))))
 					}
 					if !strings.HasPrefix(name, "slow") {
 						return
 					}
 					for { // until the connection is closed
-						if _, err := io.WriteString(conn, "x"); err != nil {
+						if _, err := conn.Write([]byte("x")); err != nil {
 							return
 						}
 						time.Sleep(time.Second)

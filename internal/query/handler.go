@@ -47,16 +47,16 @@ type Options struct {
 // Handler serves one API at whatever path it is mounted. It is safe for
 // concurrent use.
 type Handler struct {
-	options  Options
-	actions  map[string]Action
-	metrics  metrics
-	replays  *replays
-	refusals *refusals
+	options   Options
+	actions   map[string]Action
+	metrics   metrics
+	replays   *replays
+	strangers *slog.Logger // of calls by nobody knows whom
 }
 
 // NewHandler returns a handler that serves o.Actions.
 func NewHandler(o Options) *Handler {
-	h := &Handler{options: o, actions: map[string]Action{}, metrics: newMetrics(o.API, o.Registry), replays: newReplays(), refusals: newRefusals()}
+	h := &Handler{options: o, actions: map[string]Action{}, metrics: newMetrics(o.API, o.Registry), replays: newReplays(), strangers: telemetry.Sparse(o.Log)}
 	for _, a := range o.Actions {
 		h.actions[a.Name] = a
 	}

@@ -8,48 +8,20 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
-	"sync/atomic"
-
-	"golang.org/x/time/rate"
 
 	"github.com/mallee-io/mallee"
 	"github.com/mallee-io/mallee/internal/auth"
 )
 
-// Lines about calls that were refused at the door: so many at once, and so many a
-// second. All of them are counted in the metrics.
-const (
-	refusalBurst = 100
-	refusalRate  = 1
-)
-
-// refusals keeps callers who have proved nothing, or who call too often, from
-// filling the log.
-type refusals struct {
-	limiter *rate.Limiter
-	unsaid  atomic.Int64 // lines left out since the latest one
-}
-
-func newRefusals() *refusals {
-	return &refusals{limiter: rate.NewLimiter(refusalRate, refusalBurst)}
-}
-
 // log writes the line about a call. The error of a call that the caller is at
-// fault for is in its code; any other is told in full, here and nowhere else.
+// fault for is in its code; any other is told in full, here and nowhere else. Who
+// has proved nothing, or calls too often, does not get a line for each call.
 func (h *Handler) log(ctx context.Context, c call, a answer, more ...slog.Attr) {
 	err := a.err
-	_, refused := errors.AsType[*auth.Error](err)
-	if refused = refused || c.accessKey == ""; refused && !h.refusals.limiter.Allow() {
-		h.refusals.unsaid.Add(1)
-		return
-	}
 	attrs := append([]slog.Attr{
 		slog.String("api", h.options.API), slog.String("action", c.action.Name), slog.String("access_key", c.accessKey),
 		slog.String("code", a.code), slog.Int("status", a.status),
 	}, more...)
-	if n := h.refusals.unsaid.Swap(0); n > 0 {
-		attrs = append(attrs, slog.Int64("refusals_not_logged", n))
-	}
 	if c.replayOf != "" {
 		attrs = append(attrs, slog.String("replay_of", string(c.replayOf)))
 	}
@@ -63,7 +35,11 @@ func (h *Handler) log(ctx context.Context, c call, a answer, more ...slog.Attr) 
 	if p, ok := errors.AsType[*panicError](err); ok {
 		attrs = append(attrs, slog.String("stack", string(p.stack)))
 	}
-	h.options.Log.LogAttrs(ctx, level, "api call", attrs...)
+	log := h.options.Log
+	if c.accessKey == "" { // as it is, too, of a key that was refused
+		log = h.strangers
+	}
+	log.LogAttrs(ctx, level, "api call", attrs...)
 }
 
 // level tells how bad an error is for whoever runs the cloud. The HTTP status

@@ -29,6 +29,14 @@ func counted(status int, size int) (do func() answer, calls *int) {
 	}, calls
 }
 
+// mustOnce sends a request that is answered.
+func mustOnce(t *testing.T, r *replays, proof auth.Proof, do func() answer) {
+	t.Helper()
+	if _, _, err := r.once(t.Context(), proof, do); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestTheSameRequestIsCarriedOutOnce(t *testing.T) {
 	for name, c := range map[string]struct {
 		status, want int // times that it is carried out when it comes three times
@@ -105,7 +113,7 @@ func TestADuplicateThatGivesUpIsLetGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReplays()
 		proof, release := signed("s"), make(chan struct{})
-		go r.once(t.Context(), proof, func() answer { <-release; return answer{} })
+		go mustOnce(t, r, proof, func() answer { <-release; return answer{} })
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -123,15 +131,15 @@ func TestRequestsAreForgottenOnlyWhenTheyHaveExpired(t *testing.T) {
 		do, calls := counted(http.StatusOK, 1000)
 		long, short := signed("long"), signed("short")
 		long.Expires = time.Now().Add(time.Hour)
-		r.once(t.Context(), long, do)
-		r.once(t.Context(), short, do)
+		mustOnce(t, r, long, do)
+		mustOnce(t, r, short, do)
 		time.Sleep(time.Minute + grace)
-		r.once(t.Context(), short, do)
+		mustOnce(t, r, short, do)
 		if *calls != 2 {
 			t.Errorf("a request that may still be on its way was carried out again")
 		}
 		time.Sleep(sweepInterval)
-		r.once(t.Context(), long, do)
+		mustOnce(t, r, long, do)
 		if *calls != 2 || len(r.seen) != 1 || r.bytes != 1000 || r.answers.Len() != 1 {
 			t.Errorf("of two requests, of which one has expired, %d are remembered, with %d bytes in %d answers", len(r.seen), r.bytes, r.answers.Len())
 		}
@@ -142,7 +150,7 @@ func TestWhenAnswersAreTooManyTheOldestGoButNotTheirRequests(t *testing.T) {
 	r := newReplays()
 	do, calls := counted(http.StatusOK, maxAnswers/4)
 	for i := range 5 {
-		r.once(t.Context(), signed(fmt.Sprint(i)), do)
+		mustOnce(t, r, signed(fmt.Sprint(i)), do)
 	}
 	_, _, err := r.once(t.Context(), signed("0"), do)
 	if f, ok := errors.AsType[*Fault](err); !ok || f.Code != "RequestExpired" {
@@ -161,7 +169,7 @@ func TestWhenRequestsAreTooManyNoneIsCarriedOut(t *testing.T) {
 		r := newReplays()
 		do, calls := counted(http.StatusOK, 0)
 		for i := range maxSignatures {
-			r.once(t.Context(), signed(fmt.Sprint(i)), do)
+			mustOnce(t, r, signed(fmt.Sprint(i)), do)
 		}
 		_, _, err := r.once(t.Context(), signed("more"), do)
 		if f, ok := errors.AsType[*Fault](err); !ok || f.Code != "RequestLimitExceeded" || *calls != maxSignatures {

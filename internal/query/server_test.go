@@ -26,6 +26,7 @@ import (
 
 	"github.com/mallee-io/mallee"
 	"github.com/mallee-io/mallee/internal/auth"
+	"github.com/mallee-io/mallee/internal/telemetry"
 )
 
 const (
@@ -265,7 +266,7 @@ func TestRefusalsDoNotFillTheLog(t *testing.T) {
 	}
 	s.Close()
 	log := s.log.String()
-	if n := strings.Count(log, "\n"); n > refusalBurst+30 {
+	if n := strings.Count(log, "\n"); n > telemetry.SparseBurst+30 {
 		t.Errorf("%d refusals made %d lines", calls, n)
 	}
 	if strings.Contains(log, "31m") || strings.Contains(log, "ERROR") || strings.Contains(log, secretKey) {
