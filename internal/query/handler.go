@@ -13,6 +13,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/xml"
+	"io"
 	"log/slog"
 	"net/http"
 	"time"
@@ -27,6 +28,9 @@ import (
 // callTimeout bounds one call. It is shorter than what clients allow, so that
 // they get an answer, and a request id, when a part hangs.
 const callTimeout = 25 * time.Second
+
+// maxDrained bounds what is read of a body that is refused, in bytes.
+const maxDrained = 256 << 20
 
 // Options is what a Handler is made of. All fields are required.
 type Options struct {
@@ -82,11 +86,25 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	var c call
 	a := h.respond(ctx, r, id, &c)
+	if a.status == http.StatusRequestEntityTooLarge {
+		drain(r)
+	}
 	a.write(w)
 
 	elapsed := time.Since(start)
 	h.metrics.observe(c.action.Name, a.code, elapsed)
 	h.log(ctx, c, a, slog.Duration("duration", elapsed), slog.String("remote", r.RemoteAddr))
+}
+
+// drain reads, and does not keep, what is left of a body that was refused for
+// its size. A connection of HTTP/1 that is closed with data unread is reset by the
+// kernel, and a caller who is still writing then sees that and not the answer. It
+// takes no longer than the server allows for reading a request. A caller who
+// waits for "100 Continue" does not write, and reading would tell it to.
+func drain(r *http.Request) {
+	if r.ProtoMajor == 1 && r.Header.Get("Expect") == "" {
+		_, _ = io.CopyN(io.Discard, r.Body, maxDrained) // it ends when it ends
+	}
 }
 
 // respond returns the answer to a call. What it learns about the call goes into
