@@ -25,7 +25,7 @@ It holds secrets, the keys of all accounts and of the authority among them: whoe
 reads it can act as any part of the cloud. The file is readable by its owner alone.
 "-" writes it to stdout.`,
 		Example: "  mallee backup /srv/backup/clc.mallee\n  mallee backup - | gpg --encrypt --recipient admin >clc.mallee.gpg",
-		Args:    cobra.ExactArgs(1),
+		Args:    exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			const op = "back up the cloud controller to"
 			path := args[0]

@@ -48,7 +48,7 @@ func (l *listing[T]) run(ctx context.Context) error {
 		more = cut
 		return result{convert(list, l.record), func() string {
 			text := table(l.header, convert(list, l.row))
-			if l.sum != nil {
+			if l.sum != nil && !cut { // the sum of a part would be wrong
 				text += l.sum(list)
 			}
 			return text

@@ -17,7 +17,7 @@ func (t *tool) man() *cobra.Command {
 		Short:   "Write the manual pages of all commands to a directory",
 		Long:    "Write the manual pages of all commands to a directory. Their date is that of\nSOURCE_DATE_EPOCH, if that is set.",
 		Example: "  mallee man /usr/local/share/man/man1",
-		Args:    cobra.ExactArgs(1),
+		Args:    exactly(1),
 
 		Hidden: true,
 		RunE: func(cmd *cobra.Command, args []string) error {

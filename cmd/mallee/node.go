@@ -26,7 +26,7 @@ func (t *tool) nodeShow() *cobra.Command {
 		Short:   "Show all that is known of a node",
 		Long:    "Show all that is known of a node, which is given by its instance id or its name.",
 		Example: "  mallee node show i-0f1e2d3c\n  mallee node show nc1",
-		Args:    cobra.ExactArgs(1),
+		Args:    exactly(1),
 
 		ValidArgsFunction: t.arguments(false, instanceWords),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -64,7 +64,7 @@ func (t *tool) nodeRemove() *cobra.Command {
 		Long: `Have the cloud forget a node, which is given by its instance id or its name. Its
 certificate is no longer accepted. A node that volumes are attached to is not removed.`,
 		Example: "  mallee node remove i-0f1e2d3c\n  mallee node remove nc1",
-		Args:    cobra.ExactArgs(1),
+		Args:    exactly(1),
 
 		ValidArgsFunction: t.arguments(false, instanceWords),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -59,7 +59,7 @@ func (t *tool) partitionShow() *cobra.Command {
 		Short:   "Show a partition and its pool",
 		Example: "  mallee partition show PARTI00",
 		Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.ExactArgs(1)(cmd, args); err != nil {
+			if err := exactly(1)(cmd, args); err != nil {
 				return err
 			}
 			if !mallee.ValidPartition(args[0]) {
@@ -131,7 +131,12 @@ func formatBytes(n uint64) string {
 	return fmt.Sprintf("%.1f%ciB", value, units[i])
 }
 
-func yesNo(b bool) string { return map[bool]string{true: "yes", false: "no"}[b] }
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
 
 // sequence makes what a call returned into the objects of a listing.
 func sequence[T any](list []T, err error) iter.Seq2[T, error] {

@@ -25,11 +25,7 @@ type profile struct {
 // named must exist.
 func (t *tool) loadProfile() (profile, error) {
 	named := cmp.Or(t.connection.profile, t.getenv("AWS_PROFILE"), t.getenv("AWS_DEFAULT_PROFILE"))
-	home := filepath.Join(t.getenv("HOME"), ".aws")
-	files := []string{
-		cmp.Or(t.getenv("AWS_CONFIG_FILE"), filepath.Join(home, "config")),
-		cmp.Or(t.getenv("AWS_SHARED_CREDENTIALS_FILE"), filepath.Join(home, "credentials")),
-	}
+	files := []string{t.awsFile("AWS_CONFIG_FILE", "config"), t.awsFile("AWS_SHARED_CREDENTIALS_FILE", "credentials")}
 	p, err := config.LoadSharedConfigProfile(context.Background(), cmp.Or(named, "default"), func(o *config.LoadSharedConfigOptions) {
 		o.ConfigFiles, o.CredentialsFiles = files[:1], files[1:]
 	})
@@ -44,6 +40,15 @@ func (t *tool) loadProfile() (profile, error) {
 		return profile{}, errors.New(strings.Join(strings.Fields(err.Error()), " "))
 	}
 	return profileOf(p), nil
+}
+
+// awsFile returns where a file of profiles is; "" when nothing says.
+func (t *tool) awsFile(variable, name string) string {
+	file, home := t.getenv(variable), t.getenv("HOME")
+	if file == "" && home != "" { // else it would be looked for where the tool happens to be called
+		file = filepath.Join(home, ".aws", name)
+	}
+	return file
 }
 
 func profileOf(p config.SharedConfig) profile {

@@ -44,7 +44,7 @@ func (t *tool) propertyGet() *cobra.Command {
 		Use:     "get NAME",
 		Short:   "Print the value of a property",
 		Example: "  mallee property get PARTI00.storage.ncpaths",
-		Args:    cobra.ExactArgs(1),
+		Args:    exactly(1),
 
 		ValidArgsFunction: t.arguments(false, propertyWords),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -84,7 +84,7 @@ func (t *tool) propertySet() *cobra.Command {
 		Long: `Set a property. A change of paths reaches attached volumes at once: they gain and
 lose paths while they are used.`,
 		Example: "  mallee property set PARTI00.storage.ncpaths 10.107.1.200,10.108.1.200",
-		Args:    cobra.ExactArgs(2),
+		Args:    exactly(2),
 
 		ValidArgsFunction: t.arguments(false, propertyWords),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -100,7 +100,7 @@ func (t *tool) propertyReset() *cobra.Command {
 		Use:     "reset NAME",
 		Short:   "Set a property to its default",
 		Example: "  mallee property reset PARTI00.storage.ncpaths",
-		Args:    cobra.ExactArgs(1),
+		Args:    exactly(1),
 
 		ValidArgsFunction: t.arguments(false, propertyWords),
 		RunE: func(cmd *cobra.Command, args []string) error {

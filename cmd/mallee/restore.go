@@ -26,7 +26,7 @@ Volumes stay where they are, and attached. What has come since the backup is lef
 alone, and told of in the logs of storage controllers and nodes. A detach that was
 under way then has to be asked for again.`,
 		Example: "  mallee restore /srv/backup/clc.mallee\n  mallee restore --force /srv/backup/clc.mallee",
-		Args:    cobra.ExactArgs(1),
+		Args:    exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := os.Open(args[0])
 			if err != nil {

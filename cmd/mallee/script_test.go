@@ -53,6 +53,7 @@ func TestScripts(t *testing.T) {
 			"fault":            fault,
 			"dialed":           dialed,
 			"volumes":          haveVolumes,
+			"attached":         haveAttached,
 			"property":         haveProperty,
 			"alarm":            alarm,
 			"asked":            asked,
@@ -123,6 +124,14 @@ func haveVolumes(ts *testscript.TestScript, _ bool, args []string) {
 	for i := len(c.volumes) + 1; i <= n; i++ {
 		id := mallee.VolumeID(fmt.Sprintf("vol-%08x", i))
 		c.volumes[id] = &mallee.Volume{ID: id, Partition: "PARTI00", SizeGiB: i, State: mallee.VolumeAvailable, Created: epoch}
+	}
+}
+
+// attached N makes the cloud have N volumes, all of them attached.
+func haveAttached(ts *testscript.TestScript, neg bool, args []string) {
+	haveVolumes(ts, neg, args)
+	for id, v := range ts.Value(scriptKey{}).(*script).cloud.volumes {
+		v.State, v.Attachment = mallee.VolumeInUse, &mallee.Attachment{VolumeID: id, InstanceID: node, State: mallee.Attached, Since: epoch}
 	}
 }
 

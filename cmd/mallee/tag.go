@@ -10,8 +10,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-
-	"github.com/mallee-io/mallee"
 )
 
 func (t *tool) tagList() *cobra.Command {
@@ -99,20 +97,6 @@ func (t *tool) tagRemove() *cobra.Command {
 			}
 			return nil
 		},
-	}
-}
-
-// resourceArgs accepts the id of a volume or a node, and least-1 arguments or more
-// after it; most < 0 is no limit.
-func resourceArgs(least, most int) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) < least || most >= 0 && len(args) > most {
-			return fmt.Errorf("wrong number of arguments: write %s", cmd.UseLine())
-		}
-		if !mallee.VolumeID(args[0]).Valid() && !mallee.InstanceID(args[0]).Valid() {
-			return fmt.Errorf("%q is no id of a volume or a node: write vol- or i-, and 8 or 17 hexadecimal digits", args[0])
-		}
-		return nil
 	}
 }
 

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -94,20 +93,6 @@ func (t *tool) volumeDelete() *cobra.Command {
 	}
 	noWaitFlag(cmd, &noWait)
 	return cmd
-}
-
-// volumeArgs accepts a volume's id and then n-1 further arguments. An id of the
-// wrong form is found here, before anything is sent.
-func volumeArgs(n int) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := cobra.ExactArgs(n)(cmd, args); err != nil {
-			return err
-		}
-		if !mallee.VolumeID(args[0]).Valid() {
-			return fmt.Errorf("%q is no volume id: write vol- and 8 or 17 hexadecimal digits", args[0])
-		}
-		return nil
-	}
 }
 
 func noWaitFlag(cmd *cobra.Command, noWait *bool) {
