@@ -16,7 +16,7 @@ const (
 	// with the byte that ends them).
 	maxCHAP = 255
 	// minPassword is the shortest secret that may go over a network without IPsec,
-	// 96 bits (RFC 7143 §12.1.4).
+	// 96 bits (RFC 7143 §9.2.1).
 	minPassword = 12
 )
 

@@ -98,9 +98,8 @@ func (e *exports) parse(b []byte) error {
 	return nil
 }
 
-// save writes the cache; e.mu is held. The file is replaced as a whole, and is on
-// disk when save returns.
-func (e *exports) save() error {
+// encode returns what parse takes; e.mu is held.
+func (e *exports) encode() ([]byte, error) {
 	c := cache{Version: cacheVersion, Exports: []cacheExport{}, LastLUNs: e.last, Secrets: map[mallee.IQN]cacheSecret{}}
 	for _, m := range e.sorted() {
 		c.Exports = append(c.Exports, cacheExport{VolumeID: mallee.VolumeID(m.Backstore), Initiator: m.Initiator, LUN: m.LUN})
@@ -108,7 +107,13 @@ func (e *exports) save() error {
 			c.Secrets[m.Initiator] = cacheSecret{chap.Username, chap.Password}
 		}
 	}
-	b, err := json.MarshalIndent(c, "", "  ")
+	return json.MarshalIndent(c, "", "  ")
+}
+
+// save writes the cache; e.mu is held. The file is replaced as a whole, and is on
+// disk when save returns.
+func (e *exports) save() error {
+	b, err := e.encode()
 	if err != nil {
 		return err
 	}

@@ -98,7 +98,7 @@ func (s *Server) contents(ctx context.Context) (lvm.Contents, error) {
 	}
 	isNew, over := s.told.compare(s.alarms(c))
 	for _, a := range isNew {
-		s.log.WarnContext(ctx, a.text, "about", a.about)
+		s.log.WarnContext(ctx, "pool must be seen to", "about", a.about, "alarm", a.text)
 	}
 	for _, about := range over {
 		s.log.InfoContext(ctx, "pool is well again", "about", about)

@@ -27,19 +27,3 @@ func TestWWIDIsReadableAndValid(t *testing.T) {
 		})
 	}
 }
-
-func FuzzCache(f *testing.F) {
-	f.Add([]byte(`{"version":1,"exports":[{"volume_id":"vol-1a2b3c4d","initiator":"iqn.2026-11.io.mallee:nc1","lun":1}],"last_luns":{"iqn.2026-11.io.mallee:nc1":7}}`))
-	f.Add([]byte(`{"version":2}`))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		e := newExports("")
-		if e.parse(b) != nil {
-			return
-		}
-		for key, lun := range e.luns {
-			if key.check() != nil || lun < 1 || lun > maxLUN {
-				t.Errorf("%v with LUN %d was accepted", key, lun)
-			}
-		}
-	})
-}

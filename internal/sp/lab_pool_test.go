@@ -94,7 +94,6 @@ func (r *labRun) smallPool() {
 	}
 	r.zeroed()
 	r.full()
-	r.stop()
 }
 
 // oldBytes is what a tenant wrote to a volume that is deleted.
@@ -165,7 +164,6 @@ func (r *labRun) full() {
 	if _, err := r.client.ResizeVolume(r.ctx, v.ID, 2*mallee.GiB); mallee.KindOf(err) != mallee.Exhausted {
 		r.Errorf("growth: %v, want exhausted", err)
 	}
-	r.multipath(v)
 
 	r.run(r.san, "lvextend", "--size", "+700M", "small/mallee-pool")
 	r.must(write(v, 100, 200))
@@ -173,21 +171,4 @@ func (r *labRun) full() {
 		r.Errorf("alarms after the pool was extended: %q, %v", info.Alarms, err)
 	}
 	r.logout()
-}
-
-// multipath tells what a node's map makes of the error.
-func (r *labRun) multipath(v san.Volume) {
-	script := `set -e
-cd /sys/block
-n=0; paths=
-for d in $(grep -l ` + string(v.WWID[1:]) + ` sd*/device/wwid); do paths="$paths $(cat ${d%%/*}/dev) 1"; n=$((n+1)); done
-echo "0 $(cat ${d%%/*}/size) multipath 0 0 1 1 service-time 0 $n 1$paths" >/tmp/table
-cat /tmp/table
-dmsetup create trial </tmp/table
-dd if=/dev/zero of=/dev/mapper/trial bs=1M seek=700 count=1 oflag=direct || true
-dmsetup status trial
-dmsetup remove trial
-dmesg | tail -12`
-	r.Log(r.run(r.nc1, "sh", "-c", script))
-	r.Log(r.run(r.san, "sh", "-c", "dmesg | tail -12"))
 }

@@ -123,6 +123,7 @@ func TestLab(t *testing.T) {
 			r.processor = inner.processor
 		})
 	}
+	r.stop()
 }
 
 // issue makes certificates for the storage processor and for us.
@@ -245,7 +246,6 @@ func (r *labRun) exported() {
 	r.must(r.client.Unexport(r.ctx, r.spare.ID, initiator))
 	r.must(r.client.DeleteVolume(r.ctx, r.spare.ID))
 	r.logout()
-	r.stop()
 }
 
 // stop ends the storage processor as systemd does.
