@@ -92,15 +92,16 @@ func (r *labRun) smallPool() {
 	if got := r.run(r.san, "lvs", "--noheadings", "--options", "zero,lv_when_full", "small/mallee-pool"); strings.Join(strings.Fields(got), " ") != "zero error" {
 		r.Errorf("zeroing and behaviour when full of the pool: %q", got)
 	}
-	r.zeroed()
-	r.full()
+	filled := r.zeroed()
+	r.full(filled, r.volume(r.initiator))
 }
 
 // oldBytes is what a tenant wrote to a volume that is deleted.
 const oldBytes = "old-bytes-of-another-tenant"
 
-// zeroed has the pool give most of its blocks a second time.
-func (r *labRun) zeroed() {
+// zeroed has the pool give most of its blocks a second time, to the volume that it
+// returns.
+func (r *labRun) zeroed() san.Volume {
 	old := r.volume(nobody)
 	r.run(r.san, "sh", "-c", "yes "+oldBytes+" | dd of=/dev/small/"+string(old.ID)+" bs=1M count=1000 iflag=fullblock oflag=direct")
 	if seen := r.run(r.san, "sh", "-c", "dd if=/dev/mapper/small-mallee--pool_tdata bs=1M count=1 skip=500 2>/dev/null | grep --count "+oldBytes+"; true"); seen == "0" {
@@ -118,15 +119,13 @@ func (r *labRun) zeroed() {
 	if _, err := r.nc1.Run(r.ctx, "cmp", "--bytes="+strconv.Itoa(1000<<20), device, "/dev/zero"); err != nil {
 		r.Errorf("a new volume does not read as zeros: %v", err)
 	}
-	r.logout()
-	r.must(r.client.Unexport(r.ctx, v.ID, r.initiator))
-	r.must(r.client.DeleteVolume(r.ctx, v.ID))
+	return v
 }
 
-// full fills the pool up under a node's volumes.
-func (r *labRun) full() {
-	filled, v := r.volume(r.initiator), r.volume(r.initiator)
-	r.must(r.login("san2", secret))
+// full fills the pool up, beside the 1000 MiB of one volume, by writing to another.
+func (r *labRun) full(filled, v san.Volume) {
+	r.run(r.nc1, "iscsiadm", "-m", "session", "--rescan")
+	r.run(r.nc1, "udevadm", "settle")
 	write := func(to san.Volume, megabyte, count int) error {
 		began := time.Now()
 		_, err := r.nc1.Run(r.ctx, "timeout", "60", "dd", "if=/dev/zero", "of="+r.device(to), "bs=1M", "oflag=direct",
@@ -135,7 +134,6 @@ func (r *labRun) full() {
 		return err
 	}
 	r.must(write(v, 0, 1))
-	r.run(r.san, "dd", "if=/dev/zero", "of=/dev/small/"+string(filled.ID), "bs=1M", "count=1000", "oflag=direct")
 	sessions := r.run(r.nc1, "iscsiadm", "-m", "session")
 
 	began := time.Now()
