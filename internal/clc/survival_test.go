@@ -61,7 +61,7 @@ func peak(do func()) uint64 {
 
 func TestHugeBodiesAreRefusedInLittleMemory(t *testing.T) {
 	f := newFront(t, Options{})
-	const size, callers = 100 << 20, 4
+	const size, callers = 100 << 20, 2
 	for name, announced := range map[string]int64{"announced": size, "chunked": -1} {
 		for protocol, client := range map[string]*http.Client{
 			"HTTP/2":   f.http,
