@@ -75,7 +75,7 @@ func TestRefusals(t *testing.T) {
 		"attach while creating":            {attach(creating.ID, n.instance, "/dev/sdf"), mallee.IncorrectState, []string{"creating"}},
 		"attach under a name in use":       {attach(free, n.instance, "/dev/sdf"), mallee.Invalid, []string{"attachment point /dev/sdf is already in use", string(attached)}},
 		"attach across partitions":         {attach(free, farInstance, "/dev/sdf"), mallee.ZoneMismatch, []string{partition, "ELSEWHERE"}},
-		"detach what is not attached":      {detach(free, "", ""), mallee.NotAttached, []string{string(free)}},
+		"detach what is not attached":      {detach(free, "", ""), mallee.IncorrectState, []string{string(free), "available"}},
 		"detach from another instance":     {detach(attached, other.instance, ""), mallee.NotAttached, []string{string(n.instance), string(other.instance)}},
 		"detach another device":            {detach(attached, "", "/dev/sdg"), mallee.NotAttached, []string{"/dev/sdf", "/dev/sdg"}},
 		"delete while attached":            {remove(attached), mallee.InUse, []string{string(n.instance)}},

@@ -98,17 +98,19 @@ func (c *Controller) DetachVolume(ctx context.Context, volume mallee.VolumeID, i
 	const op = "detach"
 	var a attachmentRecord
 	err := c.store.Update(ctx, func(tx *store.Tx) error {
-		if _, err := getVolume(tx, op, volume); err != nil {
+		r, err := getVolume(tx, op, volume)
+		if err != nil {
 			return err
 		}
 		var found bool
-		var err error
 		if a, found, err = attachments.Get(tx, string(volume)); err != nil {
 			return err
 		}
 		switch {
 		case !found:
-			return refuse(op, mallee.NotAttached, string(volume), "it is not attached")
+			// Terraform knows by this kind and the word "available" that somebody
+			// else has detached the volume already.
+			return refuse(op, mallee.IncorrectState, string(volume), "it is not attached: it is in the '%s' state", r.State)
 		case instance != "" && instance != a.InstanceID:
 			return refuse(op, mallee.NotAttached, string(volume), "it is attached to %s and not to %s", a.InstanceID, instance)
 		case device != "" && device != a.Device:

@@ -42,7 +42,7 @@ func (c *Controller) GrowVolume(ctx context.Context, id mallee.VolumeID, sizeGiB
 		case sizeGiB == r.SizeGiB:
 			return refuse(op, mallee.Invalid, string(id), "new size has to be larger than existing size: it has %d GiB", r.SizeGiB)
 		}
-		if err := c.checkRoom(op, r.Partition, string(id), sizeGiB); err != nil {
+		if err := c.checkRoom(op, string(id), r.Partition, sizeGiB, sizeGiB-r.SizeGiB); err != nil {
 			return err
 		}
 		r.Growth = growth{State: mallee.ModificationModifying, OriginalGiB: r.SizeGiB, TargetGiB: sizeGiB, Started: time.Now().UTC()}

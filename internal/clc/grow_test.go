@@ -189,6 +189,16 @@ func TestGrowthIsRefused(t *testing.T) {
 			wantError(t, err, r.kind, r.tells...)
 		})
 	}
+	t.Run("beyond what the pool may promise", func(t *testing.T) {
+		s.report(&cloudv1.PartitionReport{Pool: &cloudv1.Pool{SizeBytes: 50 * mallee.GiB, PromisedBytes: 92 * mallee.GiB, PromiseLimitBytes: 100 * mallee.GiB}})
+		_, err := c.GrowVolume(t.Context(), id, 10)
+		wantError(t, err, mallee.Exhausted, "9 GiB more", "92 of 100 GiB")
+		_, err = c.CreateVolume(t.Context(), mallee.VolumeSpec{Partition: partition, SizeGiB: 9})
+		wantError(t, err, mallee.Exhausted, "9 GiB more", "92 of 100 GiB")
+		if _, err := c.CreateVolume(t.Context(), mallee.VolumeSpec{Partition: partition, SizeGiB: 8}); err != nil {
+			t.Errorf("what may just be promised: %v", err)
+		}
+	})
 	if v := c.volume(id); v.Modification != nil || v.SizeGiB != 1 {
 		t.Errorf("a refused call has changed it: %+v", v)
 	}

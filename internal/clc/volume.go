@@ -57,7 +57,7 @@ func (c *Controller) CreateVolume(ctx context.Context, spec mallee.VolumeSpec) (
 			Partition: spec.Partition, SizeGiB: spec.SizeGiB, Type: spec.Type, State: mallee.VolumeCreating,
 			Created: time.Now().UTC(), Token: spec.ClientToken, RequestID: telemetry.RequestID(ctx),
 		}
-		if err := c.checkRoom(op, spec.Partition, spec.Partition, spec.SizeGiB); err != nil {
+		if err := c.checkRoom(op, spec.Partition, spec.Partition, spec.SizeGiB, spec.SizeGiB); err != nil {
 			return err
 		}
 		id = mallee.NewVolumeID()
@@ -139,12 +139,20 @@ func getVolume(tx *store.Tx, op string, id mallee.VolumeID) (volumeRecord, error
 	return r, err
 }
 
-// checkRoom refuses a size that the whole pool of a partition does not have.
-// Pools are thin, so that what is free does not bound what can be promised.
-func (c *Controller) checkRoom(op, partition, id string, sizeGiB int) error {
+// checkRoom refuses a volume of a size for which, with this much more, the pool of
+// its partition is too small or has promised too much. Pools are thin, so that
+// what is free does not bound what can be promised. The figures may be of some
+// seconds ago; the storage controller has the last word.
+func (c *Controller) checkRoom(op, id, partition string, sizeGiB, moreGiB int) error {
 	pool := c.presence.pool(partition)
-	if pool != nil && gibibytes(sizeGiB) > pool.SizeBytes {
+	switch {
+	case pool == nil:
+		return nil
+	case gibibytes(sizeGiB) > pool.SizeBytes:
 		return refuse(op, mallee.Exhausted, id, "%d GiB is more than the whole pool of partition %s, which has %d GiB", sizeGiB, partition, pool.SizeBytes/mallee.GiB)
+	case pool.PromiseLimitBytes > 0 && pool.PromisedBytes+gibibytes(moreGiB) > pool.PromiseLimitBytes:
+		return refuse(op, mallee.Exhausted, id, "%d GiB more is beyond what the pool of partition %s may promise: it has promised %d of %d GiB",
+			moreGiB, partition, pool.PromisedBytes/mallee.GiB, pool.PromiseLimitBytes/mallee.GiB)
 	}
 	return nil
 }

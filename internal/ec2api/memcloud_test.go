@@ -193,7 +193,10 @@ func (c *memCloud) DetachVolume(_ context.Context, id mallee.VolumeID, instance 
 		return mallee.Attachment{}, failed("detach", mallee.NotFound, string(id), "no such volume")
 	}
 	a := v.Attachment
-	if a == nil || (instance != "" && instance != a.InstanceID) || (device != "" && device != a.Device) {
+	if a == nil {
+		return mallee.Attachment{}, failed("detach", mallee.IncorrectState, string(id), "it is in the 'available' state")
+	}
+	if instance != "" && instance != a.InstanceID || device != "" && device != a.Device {
 		return mallee.Attachment{}, failed("detach", mallee.NotAttached, string(id), "it is not attached there")
 	}
 	v.State, v.Attachment = mallee.VolumeAvailable, nil

@@ -140,11 +140,11 @@ partition, an instance is a node. The API stands at ` + "`/`" + ` and ` + "`/ser
 version asked for, whose namespace the answer has.
 
 What an action does not know it refuses: ` + "`InvalidAction`" + `, ` + "`UnknownParameter`" + `, and
-` + "`InvalidParameterValue`" + ` for a filter. Every action takes ` + "`DryRun`" + `. A parameter that is there for
-one value only is refused with any other.
+` + "`InvalidParameterValue`" + ` for a filter. Every action takes ` + "`DryRun`" + `. A parameter
+that is there for one value only is refused with any other.
 
-- Lists: without ` + "`MaxResults`" + `, which has Amazon's limits, an answer has everything. ` + "`NextToken`" + ` stays good while
-  things come and go. The word ` + "`verbose`" + ` in place of an id stands for all.
+- Lists: without ` + "`MaxResults`" + `, which has Amazon's limits, an answer has everything.
+  ` + "`NextToken`" + ` stays good while things come and go. The word ` + "`verbose`" + ` in place of an id stands for all.
 - Filters: ` + "`*`" + ` stands for any characters, ` + "`?`" + ` for one, a backslash before them for
   themselves; at most 200 values in a call.
 - Ids that do not exist are named all at once; one of a wrong form is refused first.

@@ -91,7 +91,7 @@ func TestBadCallsAreNamed(t *testing.T) {
 		"attach across zones":      {call{form: "Action=AttachVolume&VolumeId=vol-00000001&InstanceId=i-00000004&Device=/dev/sdf"}, 400, "InvalidVolume.ZoneMismatch", "i-00000004"},
 		"malformed device":         {call{form: "Action=AttachVolume&VolumeId=vol-00000001&InstanceId=i-00000001&Device=sd%3Brm"}, 400, "InvalidParameterValue", "sd;rm"},
 		"no device":                {call{form: "Action=AttachVolume&VolumeId=vol-00000001&InstanceId=i-00000001"}, 400, "MissingParameter", "Device"},
-		"detach what is free":      {call{form: "Action=DetachVolume&VolumeId=vol-00000001"}, 400, "InvalidAttachment.NotFound", "vol-00000001"},
+		"detach what is free":      {call{form: "Action=DetachVolume&VolumeId=vol-00000001"}, 400, "IncorrectState", "'available' state"},
 		"detach from elsewhere":    {call{form: "Action=DetachVolume&VolumeId=vol-00000002&InstanceId=i-00000002"}, 400, "InvalidAttachment.NotFound", "vol-00000002"},
 		"detach another device":    {call{form: "Action=DetachVolume&VolumeId=vol-00000002&Device=/dev/sdx"}, 400, "InvalidAttachment.NotFound", "vol-00000002"},
 		"force":                    {call{form: "Action=DetachVolume&VolumeId=vol-00000002&Force=true"}, 400, "UnsupportedOperation", "vol-00000002"},

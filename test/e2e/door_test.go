@@ -98,7 +98,7 @@ func testBadInput(t *testing.T, w *world) {
 	check("size beyond the pool", size(9000, scenario.Partition), "InsufficientVolumeCapacity", "9000")
 	check("unknown zone", size(1, "PARTI99"), "InvalidZone.NotFound", "PARTI99")
 	check("delete unknown", remove(unknown), "InvalidVolume.NotFound", unknown)
-	check("detach of what is not attached", detach(volume), "InvalidAttachment.NotFound", volume)
+	check("detach of what is not attached", detach(volume), "IncorrectState", volume)
 
 	w.attach(t, volume)
 	second, err := w.InstanceOf(patience(t, time.Minute), "nc2")
