@@ -24,8 +24,11 @@ type world struct {
 	seen     []*cloudv1.NodeState // by node
 	seenBySC *cloudv1.PartitionState
 	made     bool            // the SAN holds the volume
+	bytes    uint64          // that the SAN has made it
+	full     bool            // the SAN does not let it grow
 	exports  map[string]bool // by initiator
 	holds    []uint64        // by node: the generation it has a device of, 0 for none
+	devices  []uint64        // by node: the bytes of that device
 	underway []func() error  // reports
 }
 
@@ -48,7 +51,13 @@ func (w *world) nodeActs(i int) {
 		case !a.Wanted:
 			r.State, w.holds[i] = cloudv1.AttachmentReport_STATE_DETACHED, 0
 		case a.Export != nil && w.exports[string(w.records[i].Initiator)]:
+			// A device is as large as the SAN's volume when it is made, and again
+			// when the node is told to look.
+			if w.holds[i] != a.Generation || a.SizeBytes > w.devices[i] {
+				w.devices[i] = w.bytes
+			}
 			r.State, r.Device, w.holds[i] = cloudv1.AttachmentReport_STATE_ATTACHED, "/dev/mallee/x", a.Generation
+			r.SizeBytes = w.devices[i]
 		}
 		w.underway = append(w.underway, func() error { return w.c.attachmentReported(w.t.Context(), w.names[i], r) })
 	}
@@ -66,7 +75,13 @@ func (w *world) scActs() {
 		case !d.Wanted:
 			w.made = false
 		case w.made || d.SizeBytes > 0:
-			w.made, r.Present, r.Wwid = true, true, wwidOf(w.volume)
+			if !w.made {
+				w.bytes = d.SizeBytes
+			}
+			if r.Failed = w.full && d.GrowToBytes > w.bytes; !w.full {
+				w.bytes = max(w.bytes, d.GrowToBytes)
+			}
+			w.made, r.Present, r.Wwid, r.SizeBytes = true, true, wwidOf(w.volume), w.bytes
 		}
 		w.underway = append(w.underway, func() error { return w.c.volumeReported(w.t.Context(), partition, r) })
 	}
@@ -117,12 +132,16 @@ func (w *world) check() error {
 		return errors.New("the volume can be used and the SAN does not hold it")
 	case attached != (r.State == mallee.VolumeInUse):
 		return errors.New("the volume's state and its attachment differ")
+	case w.made && r.bytes() > w.bytes && r.State != mallee.VolumeCreating:
+		return errors.New("the volume is told to be larger than it is")
 	}
 	for i, generation := range w.holds {
 		switch {
 		case generation == 0:
 		case !attached || a.InstanceID != w.records[i].InstanceID || a.Generation != generation || a.Released:
 			return errors.New(w.names[i] + " has a device of a volume that is not attached to it")
+		case r.Growth.State == mallee.ModificationCompleted && a.State == mallee.Attached && w.devices[i] < r.bytes():
+			return errors.New("the volume has grown, it is said, and the device of " + w.names[i] + " has not")
 		case !w.exports[string(w.records[i].Initiator)]:
 			return errors.New("the export was taken away from under " + w.names[i])
 		}
@@ -135,6 +154,7 @@ func (w *world) check() error {
 	return nil
 }
 
+// Nor to one that is told a size which it does not have.
 func TestNoOrderOfEventsGivesAVolumeToTwo(t *testing.T) {
 	c := newCluster(t)
 	names := []string{"nc1", "nc2"}
@@ -164,7 +184,7 @@ func TestNoOrderOfEventsGivesAVolumeToTwo(t *testing.T) {
 			rt.Fatal(err)
 		}
 		w := &world{
-			c: c.Controller, t: t, volume: id, made: true, names: names, records: records,
+			c: c.Controller, t: t, volume: id, made: true, bytes: mallee.GiB, devices: make([]uint64, 2), names: names, records: records,
 			seen: make([]*cloudv1.NodeState, 2), exports: map[string]bool{}, holds: make([]uint64, 2),
 		}
 		for range 120 {
@@ -176,13 +196,13 @@ func TestNoOrderOfEventsGivesAVolumeToTwo(t *testing.T) {
 	})
 }
 
-// happen lets one thing happen. Agents mostly act on what they have just seen
-// and reports mostly arrive in time, or else nothing would ever be finished.
+// happen lets one thing happen. What stands first is drawn more often: nothing
+// would be attached for long if reports were mostly late and volumes wanted away.
 func (w *world) happen(rt *rapid.T) {
 	i := rapid.IntRange(0, 1).Draw(rt, "node")
 	switch rapid.SampledFrom([]string{
-		"attach", "detach", "delete", "create", "sc is blind", "node looks", "node acts", "node looks and acts", "sc looks", "sc acts", "sc looks and acts",
-		"last report arrives", "last report arrives", "some report arrives",
+		"all goes well", "attach", "grow", "last report arrives", "node looks and acts", "sc looks and acts", "some report arrives",
+		"node looks", "node acts", "sc looks", "sc acts", "the SAN is full or not", "sc is blind", "create", "detach", "delete",
 	}).Draw(rt, "event") {
 	case "attach": // a call that is refused is as good as none
 		_, _ = w.c.AttachVolume(w.t.Context(), w.volume, w.records[i].InstanceID, "/dev/sdf")
@@ -194,6 +214,10 @@ func (w *world) happen(rt *rapid.T) {
 		if err := w.create(); err != nil {
 			rt.Fatal(err)
 		}
+	case "grow":
+		_, _ = w.c.GrowVolume(w.t.Context(), w.volume, w.view().volumes[string(w.volume)].SizeGiB+1)
+	case "the SAN is full or not":
+		w.full = !w.full
 	case "sc is blind":
 		w.scIsBlind()
 	case "node looks":
@@ -212,6 +236,17 @@ func (w *world) happen(rt *rapid.T) {
 		w.scActs()
 	case "last report arrives":
 		w.deliver(rt, len(w.underway)-1)
+	case "all goes well":
+		for _, act := range []func(){
+			func() { w.seenBySC = w.view().partitionState(partition); w.scActs() },
+			func() { w.seen[i] = w.view().nodeState(w.records[i]); w.nodeActs(i) },
+		} {
+			late := len(w.underway)
+			act()
+			for report := late; report < len(w.underway); report++ {
+				w.deliver(rt, report)
+			}
+		}
 	case "some report arrives": // any of them, and it may come again
 		w.deliver(rt, rapid.IntRange(0, max(len(w.underway)-1, 0)).Draw(rt, "report"))
 	}
