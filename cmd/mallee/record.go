@@ -24,7 +24,7 @@ type volumeRecord struct {
 	Message      string              `json:"message,omitempty"`
 	Attachment   *attachmentRecord   `json:"attachment,omitempty"`
 	Tags         map[string]string   `json:"tags,omitempty"`
-	Modification *modificationRecord `json:"modification,omitempty"`
+	Modification *modificationRecord `json:"modification,omitempty"` // as Status
 }
 
 type modificationRecord struct {
