@@ -8,9 +8,10 @@ import (
 	"unicode/utf8"
 )
 
-// maxParameters bounds the parameters of one call. Decoding takes time that
-// grows with their number times that of the fields.
-const maxParameters = 1000
+// maxParameters bounds the parameters of one call. EC2 takes a thousand ids, and
+// there are tags or filters beside them. Decoding takes time that grows with
+// their number times that of the fields.
+const maxParameters = 2000
 
 // parameters are the named values of one call, each name once.
 type parameters map[string]string
