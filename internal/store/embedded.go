@@ -54,7 +54,7 @@ func openEmbedded(ctx context.Context, o Options) (*Store, error) {
 	select {
 	case <-e.Server.ReadyNotify():
 		client := v3client.New(e.Server)
-		return &Store{client: client, room: r, quota: newQuota(client, o.Log), failed: e.Err(), stop: m.stop}, nil
+		return &Store{client: client, room: r, quota: newQuota(client, e.Server.Defragment, r, o.Log), failed: e.Err(), stop: m.stop}, nil
 	case <-ctx.Done():
 		err = ctx.Err()
 	case <-timeout.C:

@@ -24,15 +24,20 @@ const (
 // there is room again. What fills it is nearly always old revisions.
 type quota struct {
 	client *clientv3.Client
-	log    *slog.Logger
-	wanted chan struct{} // holds one token while room is to be made
-	cancel context.CancelFunc
-	ended  sync.WaitGroup
+	// defragment gives what is not used any more back to the disk. That of an
+	// embedded etcd's client fails with a nil pointer (etcd 3.7, v3client.New
+	// gives its maintenance server no notifier).
+	defragment func() error
+	room       *room
+	log        *slog.Logger
+	wanted     chan struct{} // holds one token while room is to be made
+	cancel     context.CancelFunc
+	ended      sync.WaitGroup
 }
 
-func newQuota(client *clientv3.Client, log *slog.Logger) *quota {
+func newQuota(client *clientv3.Client, defragment func() error, r *room, log *slog.Logger) *quota {
 	ctx, cancel := context.WithCancel(context.Background())
-	q := &quota{client: client, log: log, wanted: make(chan struct{}, 1), cancel: cancel}
+	q := &quota{client: client, defragment: defragment, room: r, log: log, wanted: make(chan struct{}, 1), cancel: cancel}
 	q.reached() // the alarm may be from before this start
 	q.ended.Go(func() { q.run(ctx) })
 	return q
@@ -58,8 +63,12 @@ func (q *quota) run(ctx context.Context) {
 			return
 		case <-q.wanted:
 		}
-		if err := q.mend(ctx); err != nil && ctx.Err() == nil {
+		alarmed, err := q.mend(ctx)
+		if err != nil && ctx.Err() == nil {
 			q.log.ErrorContext(ctx, "cannot make room in the store", "error", err)
+		}
+		if !alarmed {
+			continue
 		}
 		select {
 		case <-ctx.Done():
@@ -70,38 +79,42 @@ func (q *quota) run(ctx context.Context) {
 }
 
 // mend drops old revisions and takes the alarm back, if there is one and it helped.
-func (q *quota) mend(ctx context.Context) error {
+func (q *quota) mend(ctx context.Context) (alarmed bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, mendTimeout)
 	defer cancel()
 	alarms, err := q.client.AlarmList(ctx)
 	if err != nil || len(alarms.Alarms) == 0 {
-		return err
+		return false, err
 	}
 	now, err := q.client.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithCountOnly())
 	if err != nil {
-		return err
+		return true, err
 	}
-	// A revision that was compacted before is no reason to stop here.
+	// That the revision is compacted already is no reason to stop here.
 	_, compactErr := q.client.Compact(ctx, now.Header.Revision, clientv3.WithCompactPhysical())
-	if _, err := q.client.Defragment(ctx, ""); err != nil {
-		return err
+	// It writes all that is used to a new file.
+	if err := q.room.check(); err != nil {
+		return true, err
+	}
+	if err := q.defragment(); err != nil {
+		return true, err
 	}
 	status, err := q.client.Status(ctx, "")
 	if err != nil {
-		return err
+		return true, err
 	}
 	if status.DbSize >= status.DbSizeQuota {
 		q.log.ErrorContext(ctx, "the store is full of records and takes no more", "bytes", status.DbSize, "quota_bytes", status.DbSizeQuota, "error", compactErr)
-		return nil
+		return true, nil
 	}
 	for _, a := range alarms.Alarms {
 		if a.Alarm != etcdserverpb.AlarmType_NOSPACE {
 			continue
 		}
 		if _, err := q.client.AlarmDisarm(ctx, &clientv3.AlarmMember{MemberID: a.MemberID, Alarm: a.Alarm}); err != nil {
-			return err
+			return true, err
 		}
 	}
 	q.log.WarnContext(ctx, "the store was full: old revisions are dropped", "bytes", status.DbSize, "quota_bytes", status.DbSizeQuota)
-	return nil
+	return true, nil
 }
