@@ -3,12 +3,17 @@
 package clc
 
 import (
+	"context"
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/mallee-io/mallee"
 )
+
+// usageTimeout is for how long a scrape waits for the store.
+const usageTimeout = 5 * time.Second
 
 // metrics counts what there is at the moment it is asked.
 type metrics struct {
@@ -16,6 +21,8 @@ type metrics struct {
 	volumes, attachments, nodes, paths *prometheus.Desc
 	// of the pool of a partition
 	pool, unused, promised, limit, metadata, unusedMetadata, alarms *prometheus.Desc
+	// of the store
+	stored, quota, disk *prometheus.Desc
 }
 
 func newMetrics(c *Controller) *metrics {
@@ -36,6 +43,10 @@ func newMetrics(c *Controller) *metrics {
 		metadata:       desc("pool_metadata_size_bytes", "Capacity of a partition's pool for metadata.", "partition"),
 		unusedMetadata: desc("pool_metadata_free_bytes", "Free room for metadata in a partition's pool.", "partition"),
 		alarms:         desc("pool_alarms", "What somebody must see to in a partition's pool.", "partition"),
+
+		stored: desc("store_size_bytes", "Size of etcd's database, old revisions included."),
+		quota:  desc("store_quota_bytes", "Size that etcd's database may have."),
+		disk:   desc("store_disk_free_bytes", "Room on the disk of an embedded etcd."),
 	}
 }
 
@@ -43,6 +54,7 @@ func newMetrics(c *Controller) *metrics {
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		m.volumes, m.attachments, m.nodes, m.paths, m.pool, m.unused, m.promised, m.limit, m.metadata, m.unusedMetadata, m.alarms,
+		m.stored, m.quota, m.disk,
 	} {
 		ch <- d
 	}
@@ -81,6 +93,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	emit(ch, m.paths, byPathState)
 
+	m.collectStore(ch)
 	for name := range v.partitions {
 		pool := m.c.presence.pool(name)
 		if pool == nil {
@@ -92,6 +105,23 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		} {
 			ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(n), name)
 		}
+	}
+}
+
+// collectStore tells nothing of a store that does not answer: a 0 would be taken
+// for one that is empty.
+func (m *metrics) collectStore(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), usageTimeout)
+	defer cancel()
+	usage, err := m.c.store.Usage(ctx)
+	if err != nil {
+		m.c.log.WarnContext(ctx, "cannot tell how full the store is", "error", err)
+		return
+	}
+	ch <- prometheus.MustNewConstMetric(m.stored, prometheus.GaugeValue, float64(usage.Bytes))
+	ch <- prometheus.MustNewConstMetric(m.quota, prometheus.GaugeValue, float64(usage.QuotaBytes))
+	if usage.Embedded {
+		ch <- prometheus.MustNewConstMetric(m.disk, prometheus.GaugeValue, float64(usage.DiskFree))
 	}
 }
 

@@ -122,8 +122,10 @@ func TestRun(t *testing.T) {
 			t.Errorf("%s does not say %q", path, want)
 		}
 	}
-	if body := get(t, env, "/metrics"); !strings.Contains(body, "\netcd_server_has_leader 1\n") {
-		t.Error("/metrics does not tell of etcd")
+	for _, want := range []string{"\netcd_server_has_leader 1\n", "\nmallee_clc_store_quota_bytes 2.147483648e+09\n", "\nmallee_clc_store_disk_free_bytes "} {
+		if body := get(t, env, "/metrics"); !strings.Contains(body, want) {
+			t.Errorf("/metrics does not tell %q", want)
+		}
 	}
 	stop()
 

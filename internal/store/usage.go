@@ -11,18 +11,19 @@ import (
 type Usage struct {
 	Bytes      int64  // that etcd's database has, old revisions included
 	QuotaBytes int64  // that it may have
-	DiskFree   uint64 // bytes free on the disk of an embedded etcd; 0 for an external one
+	Embedded   bool   // whether etcd runs in this process
+	DiskFree   uint64 // bytes free on the disk of an embedded etcd
 }
 
 // Usage asks etcd how full it is, an external one's members in turn.
 func (s *Store) Usage(ctx context.Context) (u Usage, err error) {
-	if s.room != nil {
+	if u.Embedded = s.room != nil; u.Embedded {
 		if u.DiskFree, err = s.room.free(); err != nil {
 			return u, err
 		}
 	}
 	endpoints := s.client.Endpoints()
-	if s.lease == nil {
+	if u.Embedded {
 		endpoints = []string{""} // the one in this process
 	}
 	var errs []error
