@@ -40,7 +40,7 @@ func claim(ctx context.Context, s *store.Store, authority *ca.CA) error {
 			return &mallee.Error{
 				Op: op, Kind: mallee.IncorrectState,
 				Err:  fmt.Errorf("a restore that has begun on %s has not ended", r.Restoring),
-				Hint: "start the cloud controller there, which ends it, or restore the same backup here with --force",
+				Hint: "start the cloud controller there, which ends it; if that machine is lost, copy the backup to " + pendingFile + " in the state directory of this one",
 			}
 		case r.CA != authority.Fingerprint():
 			return &mallee.Error{

@@ -48,6 +48,8 @@ func Run(ctx context.Context, o Options) error {
 			o.Log.InfoContext(ctx, "cloud controller starts anew to restore a backup")
 		case errors.Is(err, store.ErrLeaseLost):
 			o.Log.ErrorContext(ctx, "cloud controller no longer serves", "error", err)
+		case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+			return nil // stopped while it stood by
 		default:
 			return err
 		}
