@@ -34,6 +34,7 @@ var mayImport = map[string][]string{
 	"internal/command":   {},
 	"internal/dm":        {"internal/command", "golang.org/x/sys"},
 	"internal/host":      {"internal/command", "internal/multipath", "internal/openiscsi", "golang.org/x/sys"},
+	"internal/join":      {".", "api/cloud/v1", "internal/rpc", "github.com/google/renameio", "google.golang.org/grpc"},
 	"internal/lio":       {".", "internal/command", "golang.org/x/sys"},
 	"internal/lvm":       {".", "internal/command", "golang.org/x/sys"},
 	"internal/multipath": {"internal/command", "golang.org/x/sys"},

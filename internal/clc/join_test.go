@@ -185,16 +185,21 @@ func TestALostAnswerIsAskedForAgain(t *testing.T) {
 
 func TestJoiningAgainLocksTheFormerMachineOut(t *testing.T) {
 	c := newCluster(t)
-	n := c.nc("nc1")
+	// A machine that has lost everything in a reboot, its certificate too, comes
+	// back to its volumes.
+	s, n := c.sc("sc1", partition), c.nc("nc1")
+	id, _ := c.attached(s, n)
 	former := c.bundles[memberID(rpc.NC, "nc1")]
-	c.bundles = map[string]*rpc.Bundle{}
+	delete(c.bundles, memberID(rpc.NC, "nc1"))
 	c.bundle(rpc.NC, "nc1", partition)
 	err := n.failure()
 	wantError(t, err, mallee.Denied, "has joined anew")
 	wantHint(t, err, "mallee token create --role nc --name nc1")
 	_, err = c.dialWith(former).ReportNode(t.Context(), &cloudv1.NodeReport{})
 	wantError(t, err, mallee.Denied, "has joined anew")
-	if again := c.nc("nc1"); again.instance != n.instance {
-		t.Errorf("the node is %s and was %s", again.instance, n.instance)
+	again := c.connect("nc1", partition, initiator("nc1"))
+	again.attachment("as before", id, withExport)
+	if at := c.attachment(id); at == nil || at.InstanceID != n.instance {
+		t.Errorf("the volume is attached to %v and was to %s", at, n.instance)
 	}
 }

@@ -41,6 +41,7 @@ func TestGoodFiles(t *testing.T) {
 		"addresses and ports": strings.Replace(spSection, "'10.109.1.26'", "'10.109.1.26:9000','[2001:db8::1]'", 1),
 		"external etcd":       "[clc]\netcd_endpoints=['https://10.0.0.1:2379','https://[2001:db8::1]:2379']\netcd_ca='/etc/mallee/etcd/ca.pem'\netcd_cert='/c'\netcd_key='/k'\n",
 		"etcd on loopback":    "[clc]\netcd_endpoints=['http://localhost:2379','http://[::1]:2379']\n",
+		"lifetime":            "[clc]\ncertificate_lifetime='36h'\n",
 		"cloud controller":    "[log]\nlevel='debug'\nformat='text'\n[clc]\nnames=['clc.example.org','10.109.1.1']\nlisten='127.0.0.1:0'\n",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -48,6 +49,34 @@ func TestGoodFiles(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+func TestAppendKeepsWhatIsThere(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mallee", "malleed.toml")
+	for _, section := range []string{spSection, "# more\n[nc]\npartition='PARTI00'"} {
+		if err := Append(path, section); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := Load(path)
+	if err != nil || !c.Has("sp") || !c.Has("nc") || c.Has("sc") || c.SP.Name != "sp1" || c.NC.Partition != "PARTI00" {
+		t.Errorf("the file holds %+v, %v", c, err)
+	}
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, section := range []string{"[nc]\npartition='PARTI01'\n", "[sc]\npartition='a.b'\n", "[[["} {
+		if err := Append(path, section); err == nil {
+			t.Errorf("%q was added", section)
+		}
+	}
+	if after, err := os.ReadFile(path); err != nil || string(after) != string(before) {
+		t.Errorf("a section that was refused has changed the file: %s, %v", after, err)
+	}
+	if c, err := LoadIfThere(filepath.Join(t.TempDir(), "none")); err != nil || c.NC.Certs != "/etc/mallee/nc" {
+		t.Errorf("without a file there is %+v, %v", c, err)
 	}
 }
 
@@ -71,6 +100,9 @@ func TestErrorsNameKeyAndValue(t *testing.T) {
 		"key without cert":    {"[clc]\netcd_endpoints=['https://a:1']\netcd_key='/k'\n", "clc.etcd_cert and clc.etcd_key go together"},
 		"certs for no etcd":   {"[clc]\netcd_ca='/ca.pem'\n", "clc.etcd_ca is given and clc.etcd_endpoints is not"},
 		"relative etcd_ca":    {"[clc]\netcd_endpoints=['https://a:1']\netcd_ca='ca.pem'\n", `clc.etcd_ca is "ca.pem"`},
+		"address of the SP's": {spSection + "clc=['clc']\n", `sp.clc is "clc"`},
+		"short lives":         {"[clc]\ncertificate_lifetime='59s'\n", `clc.certificate_lifetime is "59s": write 1m or more`},
+		"no duration":         {"[clc]\ncertificate_lifetime='a day'\n", "a day"},
 		"bad address":         {strings.Replace(spSection, "10.109.1.26", "san", 1), `sp.admin_addresses: element 1, "san"`},
 		"option as a group":   {strings.Replace(spSection, "vg0", "-f", 1), `sp.volume_group is "-f": write at most 100 of letters`},
 		"hidden file as pool": {spSection + "pool='.pool'\n", `sp.pool is ".pool": write at most 100 of letters`},
