@@ -28,11 +28,13 @@ const opJoin = "join as"
 func (c *Controller) serveJoin(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), joinTimeout)
 	defer cancel()
-	answer, status := any(nil), http.StatusOK
-	a, err := c.takeJoin(ctx, http.MaxBytesReader(w, r.Body, join.MaxBody))
-	if answer = a; err != nil {
+	status := http.StatusOK
+	var answer any
+	if a, err := c.takeJoin(ctx, http.MaxBytesReader(w, r.Body, join.MaxBody)); err != nil {
 		status, answer = join.NewRefusal(err)
 		c.strangers.WarnContext(ctx, "joining refused", "remote", r.RemoteAddr, "error", err)
+	} else {
+		answer = a
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")

@@ -166,16 +166,12 @@ func TestNobodyReachesBeyondItsPart(t *testing.T) {
 	far.until("the first state", func(*cloudv1.PartitionState) bool { return true })
 	sp := c.dial(rpc.SP, "sp1", partition)
 
-	first := func(m interface {
-		Recv() (*cloudv1.PartitionState, error)
-	}, err error) error {
+	watchPartition := func(client cloudv1.CloudClient, p string) error {
+		stream, err := client.WatchPartition(t.Context(), &cloudv1.WatchPartitionRequest{Partition: p})
 		if err == nil {
-			_, err = m.Recv()
+			_, err = stream.Recv()
 		}
 		return err
-	}
-	watchPartition := func(client cloudv1.CloudClient, p string) error {
-		return first(client.WatchPartition(t.Context(), &cloudv1.WatchPartitionRequest{Partition: p}))
 	}
 	watchNode := func(client cloudv1.CloudClient, p string) error {
 		stream, err := client.WatchNode(t.Context(), &cloudv1.WatchNodeRequest{Partition: p, Initiator: initiator("nc1")})
