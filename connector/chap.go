@@ -5,7 +5,6 @@ package connector
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 )
 
@@ -19,7 +18,7 @@ type CHAP struct {
 
 // Format prints the user name, whatever the verb: %+v and %#v would else take
 // the fields one by one.
-func (c CHAP) Format(f fmt.State, _ rune) { io.WriteString(f, c.Username) }
+func (c CHAP) Format(f fmt.State, _ rune) { fmt.Fprint(f, c.Username) }
 
 // LogValue keeps the password from handlers that look into what they log.
 func (c CHAP) LogValue() slog.Value { return slog.StringValue(c.Username) }

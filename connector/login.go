@@ -107,9 +107,17 @@ func (c *Connector) runLogin(ctx context.Context, p openiscsi.Portal, chap CHAP,
 	c.wake.Send()
 }
 
-// abandon ends a lost session that cannot come back. Its disks carry nothing any
-// more; those of other volumes come back with the next session.
+// abandon ends a lost session that cannot come back, unless it has. Its disks
+// carry nothing any more; those of other volumes come back with the next session.
 func (c *Connector) abandon(ctx context.Context, s openiscsi.Session) error {
+	sessions, err := c.initiator.Sessions()
+	if err != nil {
+		return err
+	}
+	lost := func(now openiscsi.Session) bool { return now.ID == s.ID && !now.LoggedIn() }
+	if !slices.ContainsFunc(sessions, lost) {
+		return nil
+	}
 	disks, err := c.devices.SessionDisks(s.ID)
 	if err != nil {
 		return err

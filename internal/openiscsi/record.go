@@ -29,6 +29,9 @@ type Settings struct {
 // zero value offers no authentication.
 type Secret struct{ Username, Password string }
 
+// Format prints the user name alone, whatever the verb.
+func (s Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, s.Username) }
+
 // What stands in a record is one line of at most 255 characters, and blanks
 // around it are not part of it (open-iscsi's usr/idbm.c, VALUE_MAXVAL and
 // idbm_recinfo_config).
