@@ -70,7 +70,7 @@ func TestALoginUsesTheVolumesSecret(t *testing.T) {
 	var log syncBuffer
 	m.log = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	m.initiator.Run.Log = m.log
-	m.iscsiadm(24)
+	m.iscsiadm(19)
 	v := vol()
 	v.CHAP = chap()
 	status := m.repair(v)
@@ -118,7 +118,7 @@ func TestANewSecretIsTriedAtOnce(t *testing.T) {
 }
 
 func TestARefusedSecretBacksOff(t *testing.T) {
-	c, _ := newConnector(t, 24)
+	c, _ := newConnector(t, 19)
 	p := portal("10.107.1.200:3260")
 	for range 20 {
 		changed := c.Changed()

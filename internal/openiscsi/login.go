@@ -16,6 +16,7 @@ const (
 	exitTransport     = 4
 	exitTimeout       = 8
 	exitSessionExists = 15
+	exitLogin         = 19
 	exitNoDaemon      = 20
 	exitNothingFound  = 21
 	exitNoSession     = 22
@@ -47,7 +48,9 @@ func (in *Initiator) Login(ctx context.Context, p Portal) error {
 		return fmt.Errorf("login to %s: %w", p, ErrTimeout)
 	case exitNoDaemon:
 		return fmt.Errorf("login to %s: %w", p, ErrNoDaemon)
-	case exitLoginAuth:
+	case exitLogin, exitLoginAuth:
+		// iscsid has the first for a CHAP secret that the target does not take, and
+		// the second where it had none to offer (usr/login.c).
 		return fmt.Errorf("login to %s: %w", p, ErrRefused)
 	}
 	if err != nil {

@@ -38,7 +38,8 @@ func TestLoginTellsWhyItFailed(t *testing.T) {
 		{"no connection", 4, openiscsi.ErrUnreachable},
 		{"timeout", 8, openiscsi.ErrTimeout},
 		{"no iscsid", 20, openiscsi.ErrNoDaemon},
-		{"wrong secret", 24, openiscsi.ErrRefused},
+		{"wrong secret", 19, openiscsi.ErrRefused},
+		{"no secret", 24, openiscsi.ErrRefused},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			run, _ := iscsiadm(t, test.exit)
