@@ -72,6 +72,14 @@ func (c *Connector) login(ctx context.Context, p openiscsi.Portal, chap CHAP, st
 	return "logging in"
 }
 
+// loggingIn reports whether a login to p runs.
+func (c *Connector) loggingIn(p openiscsi.Portal) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := c.logins[p]
+	return l != nil && l.cancel != nil
+}
+
 func (c *Connector) runLogin(ctx context.Context, p openiscsi.Portal, chap CHAP, stale *openiscsi.Session, l *login, done chan struct{}) {
 	start := time.Now()
 	var err error

@@ -135,7 +135,8 @@ func (c *Connector) path(ctx context.Context, state *volume, v Volume, portal Po
 	p := openiscsi.Portal{Target: v.Target, Addr: portal.Addr, TPGT: portal.TPGT, Iface: openiscsi.DefaultIface}
 	path := Path{Portal: portal.Addr}
 	session, ok := findSession(sessions, p)
-	if !ok {
+	// The kernel shows a session before its first login has ended.
+	if !ok || !session.LoggedIn() && c.loggingIn(p) {
 		path.State, path.Reason = PathMissing, c.login(ctx, p, v.CHAP, nil)
 		return path
 	}

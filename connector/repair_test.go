@@ -284,6 +284,21 @@ func TestALostSessionIsAPathThatIsDown(t *testing.T) {
 	}
 }
 
+func TestASessionThatIsBeingLoggedInToIsNotLost(t *testing.T) {
+	m := newMachine(t)
+	m.session("FREE")
+	p := portal("10.107.1.200:3260")
+	m.logins[p] = &login{cancel: func() {}}
+	defer delete(m.logins, p)
+	status, err := m.Repair(t.Context(), vol())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := status.Paths[0]; got.State != PathMissing || got.Reason != "logging in" {
+		t.Errorf("path %+v", got)
+	}
+}
+
 // Identity comes before access: that multipathd is content proves nothing.
 func TestAPathThatHasNotProvedItsIdentityIsNotUsed(t *testing.T) {
 	m := newMachine(t)
