@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/mallee-io/mallee"
 	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
+	"github.com/mallee-io/mallee/internal/ca"
 	"github.com/mallee-io/mallee/internal/join"
 	"github.com/mallee-io/mallee/internal/rpc"
 )
@@ -274,4 +276,39 @@ func TestCHAPIsToldToNodeAndSANAlone(t *testing.T) {
 	if seen := slog.AnyValue(list).String() + refused.Error(); strings.Contains(seen, chap.Password) {
 		t.Error("the secret is in an answer")
 	}
+}
+
+// A controller that runs for longer than its certificate is good goes on.
+func TestTheControllerRenewsItsOwnCertificate(t *testing.T) {
+	authority, err := ca.OpenOrCreate(filepath.Join(t.TempDir(), "ca"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := ca.IssueOptions{Role: rpc.CLC, Name: "clc", Hosts: []string{"127.0.0.1"}, Validity: 2 * time.Second}
+	b, err := ownBundle(authority, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := b.Identity()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := renewOwn(ctx, authority, o, b, slog.New(calledHandler{slog.DiscardHandler, cancel})); err != nil {
+		t.Fatal(err)
+	}
+	if b.Identity() == before {
+		t.Errorf("it has %+v still", before)
+	}
+}
+
+// calledHandler calls a function at each line of a log.
+type calledHandler struct {
+	slog.Handler
+	f func()
+}
+
+func (h calledHandler) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h calledHandler) Handle(context.Context, slog.Record) error {
+	h.f()
+	return nil
 }

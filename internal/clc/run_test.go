@@ -122,7 +122,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("%s does not say %q", path, want)
 		}
 	}
-	for _, want := range []string{"\netcd_server_has_leader 1\n", "\nmallee_clc_store_quota_bytes 2.147483648e+09\n", "\nmallee_clc_store_disk_free_bytes "} {
+	for _, want := range []string{"\netcd_server_has_leader 1\n", "\nmallee_clc_store_quota_bytes 2.147483648e+09\n", "\nmallee_clc_store_disk_free_bytes ", "\nmallee_certificate_end_timestamp_seconds 1."} {
 		if body := get(t, env, "/metrics"); !strings.Contains(body, want) {
 			t.Errorf("/metrics does not tell %q", want)
 		}
