@@ -136,12 +136,14 @@ func age(records []store.Record) ([]store.Record, error) {
 	return aged, nil
 }
 
+// rewanted keeps the export: a node that is told of none takes it that nothing
+// is there to be let go. Whether the device is there, the node tells when it is back.
 func rewanted(a attachmentRecord) attachmentRecord {
-	if a.Wanted && !a.Released {
-		return a
+	a.Message = ""
+	if !a.Wanted || a.Released {
+		a.Message = "its detach had begun before the backup that was restored: ask for it again"
 	}
-	a.Wanted, a.Released, a.State = true, false, mallee.Attaching
-	a.Message = "its detach had begun before the backup that was restored: ask for it again"
+	a.Wanted, a.Released, a.State, a.HostDevice = true, false, mallee.Attaching, ""
 	return a
 }
 

@@ -171,7 +171,7 @@ func TestNothingIsTakenAwayByAnOldBackup(t *testing.T) {
 			t.Errorf("the node is told to let go of %s", id)
 		}
 	}
-	if a := v.attachments["vol-00000001"]; a.State != mallee.Attached || a.Message != "" || a.Generation != 1 {
+	if a := v.attachments["vol-00000001"]; a.State != mallee.Attaching || a.Message != "" || a.Generation != 1 {
 		t.Errorf("an attachment that nobody has touched became %+v", a)
 	}
 	if a := v.attachments["vol-00000002"]; !strings.Contains(a.Message, "ask for it again") {
