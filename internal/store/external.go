@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -48,8 +49,7 @@ func openExternal(ctx context.Context, o Options) (*Store, error) {
 	l, err := acquire(ctx, client, o.Name, o.Log)
 	if err != nil {
 		core.silence()
-		client.Close()
-		return nil, err
+		return nil, errors.Join(err, client.Close())
 	}
 	return &Store{client: client, lease: l, failed: l.lost, stop: core.silence}, nil
 }

@@ -96,9 +96,10 @@ func take(ctx context.Context, client *clientv3.Client, name string) (l *lease, 
 		return nil, "", errors.Join(err, revokeErr)
 	}
 	l = &lease{client: client, id: granted.ID, revision: resp.Header.Revision, lost: make(chan error, 1), ended: make(chan struct{})}
-	//nolint:gosec // the lease outlives the call that took it
-	ctx, l.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	go l.keep(ctx, began)
+	// The lease outlives the call that took it.
+	kept, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	l.cancel = cancel
+	go l.keep(kept, began)
 	return l, "", nil
 }
 

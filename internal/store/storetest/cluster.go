@@ -170,7 +170,8 @@ func (c *Cluster) await(i int) {
 // loopback returns a URL with a port that was free just now.
 func loopback(t *testing.T, scheme string) url.URL {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	var lc net.ListenConfig
+	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
