@@ -30,7 +30,11 @@ names = ["10.109.1.1"]
 	if err := listening(ctx, "10.109.1.1:8773"); err != nil {
 		return n, err
 	}
-	return n, c.readAdminEnv()
+	// It takes connections before it has written the file for the first time.
+	return n, Eventually(ctx, 50*time.Millisecond, func() (bool, error) {
+		err := c.readAdminEnv()
+		return err == nil, err
+	})
 }
 
 // readAdminEnv takes the admin's keys and endpoints from the file that the cloud
