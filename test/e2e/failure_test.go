@@ -115,6 +115,47 @@ func testNodeRestart(t *testing.T, w *world) {
 	w.remove(t, volume)
 }
 
+// testNodeReboot power-cycles the node while a volume is attached: nothing logs
+// in before malleed runs, and then the volume comes back with what was durable.
+func testNodeReboot(t *testing.T, w *world) {
+	ctx := patience(t, 5*time.Minute)
+	volume := w.create(t)
+	w.attach(t, volume)
+	must(t, w.AwaitPaths(ctx, volume, 4, 4))
+	const write = `
+dd if=/dev/urandom of=/tmp/content bs=1M count=16 status=none
+dd if=/tmp/content of="$1" bs=1M oflag=direct conv=fsync status=none
+md5sum </tmp/content`
+	before, err := w.NC1.Run(ctx, "sh", "-ec", write, "sh", "/dev/mallee/"+volume)
+	must(t, err)
+	records, err := w.NC1.Run(ctx, "sh", "-c", "sync; find /etc/iscsi/nodes -type f | wc -l")
+	must(t, err)
+	if got := strings.TrimSpace(records.Stdout); got != "4" {
+		t.Fatalf("%s node records are there for the boot to find, want one for each path", got)
+	}
+
+	must(t, w.NC1.Kill(ctx))
+	must(t, w.NC1.Start(ctx))
+	must(t, w.NC.Start(ctx)) // fails if anything was logged in before it
+	start := time.Now()
+	// Not "attached" in words alone: that is what it was.
+	must(t, scenario.Eventually(ctx, 200*time.Millisecond, func() (bool, error) {
+		_, err := w.NC1.Run(ctx, "test", "-b", "/dev/mallee/"+volume)
+		return err == nil, err
+	}))
+	t.Logf("the device was back %v after malleed started", time.Since(start))
+	must(t, w.AwaitPaths(ctx, volume, 4, 4))
+	must(t, w.AwaitAttached(ctx, w.ec2, volume))
+	const read = `dd if="$1" bs=1M count=16 iflag=direct status=none | md5sum`
+	after, err := w.NC1.Run(ctx, "sh", "-ec", read, "sh", "/dev/mallee/"+volume)
+	must(t, err)
+	if after.Stdout != before.Stdout {
+		t.Errorf("the volume's content is %s, and was %s", after.Stdout, before.Stdout)
+	}
+	w.detach(t, volume)
+	w.remove(t, volume)
+}
+
 // testSANReboot power-cycles the storage processor under a writing guest: the
 // exports come back, no call fails, and no write is lost that was to be durable.
 func testSANReboot(t *testing.T, w *world) {

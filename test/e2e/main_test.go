@@ -62,6 +62,7 @@ func TestCloud(t *testing.T) {
 		{"Fabric", testFabric},
 		{"Kill", testKill},
 		{"NodeRestart", testNodeRestart},
+		{"NodeReboot", testNodeReboot},
 		{"SANReboot", testSANReboot},
 		{"SANHost", testSANHost},
 	} {

@@ -109,17 +109,8 @@ certs = %q
 // startNC starts the node controller of a machine that has nothing of ours but
 // the binary: the joining writes its configuration.
 func (c *Cloud) startNC(ctx context.Context, m *lab.Machine) (process, error) {
-	// What the distribution's units start.
 	if _, err := m.Run(ctx, "multipathd", "show", "daemon"); err != nil {
-		for name, argv := range map[string][]string{"iscsid": {"iscsid", "-f"}, "multipathd": {"multipathd", "-d"}} {
-			if _, err := m.Spawn(ctx, name, argv...); err != nil {
-				return nil, err
-			}
-		}
-		if err := Eventually(ctx, 200*time.Millisecond, func() (bool, error) {
-			_, err := m.Run(ctx, "multipathd", "show", "daemon")
-			return err == nil, err
-		}); err != nil {
+		if err := bootNode(ctx, m); err != nil {
 			return nil, err
 		}
 	}
@@ -131,6 +122,47 @@ func (c *Cloud) startNC(ctx context.Context, m *lab.Machine) (process, error) {
 		return nil, err
 	}
 	return inMachine{p}, nil
+}
+
+// bootNode does what the distribution's units do at boot, with what they find on
+// a disk, as everywhere but in the lab. It must log in to nothing: that is for
+// malleed alone, which proves what it has logged in to.
+func bootNode(ctx context.Context, m *lab.Machine) error {
+	const mount = `
+mkdir -p /etc/mallee
+if ! blkid /dev/ubda >/dev/null; then
+	mkfs.ext4 -q /dev/ubda
+	mount /dev/ubda /mnt
+	cp -a /etc/iscsi /etc/mallee /mnt/
+else
+	mount /dev/ubda /mnt
+fi
+mount --bind /mnt/iscsi /etc/iscsi
+mount --bind /mnt/mallee /etc/mallee
+`
+	if _, err := m.Run(ctx, "sh", "-ec", mount); err != nil {
+		return err
+	}
+	for name, argv := range map[string][]string{"iscsid": {"iscsid", "-f"}, "multipathd": {"multipathd", "-d"}} {
+		if _, err := m.Spawn(ctx, name, argv...); err != nil {
+			return err
+		}
+	}
+	if err := Eventually(ctx, 200*time.Millisecond, func() (bool, error) {
+		_, err := m.Run(ctx, "multipathd", "show", "daemon")
+		return err == nil, err
+	}); err != nil {
+		return err
+	}
+	// 21 says that no record is automatic: open-iscsi.service takes it for
+	// success, too.
+	const login = `
+iscsiadm -m node --loginall=automatic || [ $? -eq 21 ]
+sessions=$(ls /sys/class/iscsi_session 2>/dev/null || true)
+if [ "$sessions" ]; then echo "logged in at boot: $sessions" >&2; exit 1; fi
+`
+	_, err := m.Run(ctx, "sh", "-ec", login)
+	return err
 }
 
 func quoted(list []string) string { return `"` + strings.Join(list, `", "`) + `"` }

@@ -74,11 +74,13 @@ func Start(ctx context.Context, o Options) (*Cloud, error) {
 		return nil, err
 	}
 	topology := lab.Standard()
-	// A second disk keeps what the storage processor must remember over a
-	// reboot: a machine's root file system is new at each boot.
-	topology.Machines[0].Disks = append(topology.Machines[0].Disks, 64<<20)
 	for n := 2; n <= o.Nodes; n++ {
 		topology.Machines = append(topology.Machines, lab.Node(n))
+	}
+	// One more disk keeps what a storage processor and a node must remember over
+	// a reboot: a machine's root file system is new at each boot.
+	for i := range topology.Machines {
+		topology.Machines[i].Disks = append(topology.Machines[i].Disks, 64<<20)
 	}
 	l, err := lab.Start(ctx, lab.Options{
 		Topology: topology,
