@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/mallee-io/mallee/internal/ca"
@@ -68,14 +69,19 @@ type backupTail struct {
 	SHA256  string `json:"sha256"`
 }
 
-// writeBackup writes a backup of snap and the CA to w.
-func writeBackup(w io.Writer, snap *store.Snapshot, authority *ca.CA, now time.Time) error {
-	key, err := authority.KeyPEM()
+// newBackup returns a backup of snap and the CA.
+func newBackup(snap *store.Snapshot, authority *ca.CA) *backup {
+	return &backup{Created: time.Now().UTC(), Revision: snap.Revision(), authority: authority, records: slices.Collect(snap.Records())}
+}
+
+// write writes the backup in its format.
+func (b *backup) write(w io.Writer) error {
+	key, err := b.authority.KeyPEM()
 	if err != nil {
 		return err
 	}
-	head := backupHead{Format: backupFormat, Created: now.UTC(), Revision: snap.Revision()}
-	head.CA.Certificate, head.CA.Key = string(authority.CertPEM()), string(key)
+	head := backupHead{Format: backupFormat, Created: b.Created, Revision: b.Revision}
+	head.CA.Certificate, head.CA.Key = string(b.authority.CertPEM()), string(key)
 
 	packed := gzip.NewWriter(w)
 	lines := &countedHash{Hash: sha256.New()}
@@ -84,14 +90,12 @@ func writeBackup(w io.Writer, snap *store.Snapshot, authority *ca.CA, now time.T
 	if err := out.Encode(head); err != nil {
 		return err
 	}
-	records := 0
-	for r := range snap.Records() {
+	for _, r := range b.records {
 		if err := out.Encode(backupLine{r.Table, r.ID, r.Text}); err != nil {
 			return err
 		}
-		records++
 	}
-	if err := out.Encode(backupTail{records, lines.bytes, lines.sum()}); err != nil {
+	if err := out.Encode(backupTail{len(b.records), lines.bytes, lines.sum()}); err != nil {
 		return err
 	}
 	return packed.Close()

@@ -98,7 +98,7 @@ func (d *backupDoor) backup(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Content-Type", "application/gzip")
 	w.Header().Set("Cache-Control", "no-store")
 	buffered := bufio.NewWriterSize(w, 64<<10)
-	if err := errors.Join(writeBackup(buffered, snap, d.controller.parts.CA, time.Now()), buffered.Flush()); err != nil {
+	if err := errors.Join(newBackup(snap, d.controller.parts.CA).write(buffered), buffered.Flush()); err != nil {
 		// What was sent so far must not look like a whole answer.
 		d.log.WarnContext(r.Context(), "backup cut off", "error", err)
 		panic(http.ErrAbortHandler)

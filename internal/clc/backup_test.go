@@ -51,18 +51,13 @@ func seed(t *testing.T, s *store.Store, authority *ca.CA) {
 	}
 }
 
-// backupOf returns a backup of a small cloud, its text unpacked, and its CA.
-func backupOf(t testing.TB, s *store.Store, authority *ca.CA) []byte {
+func packed(t testing.TB, b *backup) []byte {
 	t.Helper()
-	snap, err := s.Snapshot(t.Context())
-	if err != nil {
+	var buf bytes.Buffer
+	if err := b.write(&buf); err != nil {
 		t.Fatal(err)
 	}
-	var b bytes.Buffer
-	if err := writeBackup(&b, snap, authority, backupTime); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
+	return buf.Bytes()
 }
 
 func openStore(t testing.TB, dir string) *store.Store {
@@ -84,7 +79,7 @@ func newAuthority(t testing.TB, dir string) *ca.CA {
 }
 
 // smallCloud returns a backup and the records that it was made of.
-func smallCloud(t *testing.T) (packed []byte, records []store.Record, authority *ca.CA) {
+func smallCloud(t *testing.T) (file []byte, records []store.Record, authority *ca.CA) {
 	t.Helper()
 	dir := shortDir(t)
 	s := openStore(t, dir)
@@ -95,7 +90,9 @@ func smallCloud(t *testing.T) (packed []byte, records []store.Record, authority 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return backupOf(t, s, authority), slices.Collect(snap.Records()), authority
+	b := newBackup(snap, authority)
+	b.Created = backupTime
+	return packed(t, b), b.records, authority
 }
 
 func TestABackupHoldsEverything(t *testing.T) {
@@ -191,14 +188,9 @@ func keyOf(t *testing.T, head string) string {
 }
 
 func FuzzReadBackup(f *testing.F) {
-	dir, err := os.MkdirTemp("", "clc")
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Cleanup(func() { os.RemoveAll(dir) })
-	s := openStore(f, dir)
-	text := unpack(f, backupOf(f, s, newAuthority(f, dir)))
-	s.Close()
+	text := unpack(f, packed(f, &backup{Created: backupTime, authority: newAuthority(f, f.TempDir()), records: []store.Record{
+		{Table: "volumes", ID: "vol-00000001", Text: []byte(`{"schema":1,"value":{}}`)},
+	}}))
 	f.Add(text)
 	f.Add(bytes.Join([][]byte{text, []byte(`{"table":"volumes","id":"vol-00000001","record":{"schema":1,"value":{}}}`)}, nil))
 	f.Add([]byte("{\"mallee_backup\":1}\n"))
