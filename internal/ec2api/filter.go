@@ -129,7 +129,9 @@ func keep[T any](list []T, ok func(T) bool) []T {
 // for any characters, '?' for one, and a backslash takes that meaning from what
 // follows it ("Filtering your resources"). It goes back to the latest '*' only,
 // so that no pattern takes more than len(pattern)*len(s) steps.
-func matches(pattern, s string) bool {
+func matches(pattern, s string) bool { return matchRunes([]rune(pattern), []rune(s)) }
+
+func matchRunes(pattern, s []rune) bool {
 	p, i, star, mark := 0, 0, -1, 0
 	for i < len(s) {
 		literal := p
