@@ -63,6 +63,7 @@ func TestCloud(t *testing.T) {
 		{"Kill", testKill},
 		{"NodeRestart", testNodeRestart},
 		{"NodeReboot", testNodeReboot},
+		{"Restore", testRestore},
 		{"SANReboot", testSANReboot},
 		{"SANHost", testSANHost},
 	} {
