@@ -66,6 +66,10 @@ func TestCloud(t *testing.T) {
 		{"Restore", testRestore},
 		{"SANReboot", testSANReboot},
 		{"SANHost", testSANHost},
+		{"Grow", testGrow},
+		{"Secrets", testSecrets},
+		{"TenVolumes", testTenVolumes},
+		{"Loss", testLoss},
 	} {
 		if !t.Run(test.name, func(t *testing.T) { test.run(t, w) }) {
 			w.Tails(os.Stderr)
@@ -121,11 +125,17 @@ func (w *world) create(t *testing.T) string {
 	return *out.VolumeId
 }
 
+// attach attaches a volume to the first node and waits for it.
 func (w *world) attach(t *testing.T, volume string) {
+	t.Helper()
+	w.attachTo(t, volume, w.instance)
+}
+
+func (w *world) attachTo(t *testing.T, volume, instance string) {
 	t.Helper()
 	ctx := patience(t, time.Minute)
 	_, err := w.ec2.AttachVolume(ctx, &ec2.AttachVolumeInput{
-		VolumeId: &volume, InstanceId: &w.instance, Device: aws.String("/dev/sdf"),
+		VolumeId: &volume, InstanceId: &instance, Device: aws.String("/dev/sdf"),
 	})
 	must(t, err)
 	must(t, w.AwaitAttached(ctx, w.ec2, volume))
@@ -150,6 +160,14 @@ func (w *world) remove(t *testing.T, volume string) {
 		return code(err) == "InvalidVolume.NotFound", err
 	}))
 	w.clean(t)
+}
+
+// instanceOf returns the instance id of a node.
+func (w *world) instanceOf(t *testing.T, node string) string {
+	t.Helper()
+	id, err := w.InstanceOf(patience(t, time.Minute), node)
+	must(t, err)
+	return id
 }
 
 // clean asserts that nothing is left on any machine. A session that a crash has

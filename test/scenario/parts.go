@@ -31,11 +31,27 @@ names = ["10.109.1.1"]
 		return n, err
 	}
 	// It takes connections before it has written the file for the first time.
-	return n, Eventually(ctx, 50*time.Millisecond, func() (bool, error) {
-		err := c.readAdminEnv()
+	return n, c.AwaitAdmin(ctx)
+}
+
+// ForgetCLC takes away all that the cloud controller, which must not be running,
+// has ever written.
+func (c *Cloud) ForgetCLC() error { return os.RemoveAll(filepath.Join(c.dir, "clc")) }
+
+// AwaitAdmin takes the admin's keys from the file that the cloud controller
+// writes for them, as soon as it has, and the API takes them.
+func (c *Cloud) AwaitAdmin(ctx context.Context) error {
+	return Eventually(ctx, 100*time.Millisecond, func() (bool, error) {
+		if err := c.readAdminEnv(); err != nil {
+			return false, err
+		}
+		_, err := c.Tool(ctx, "mallee", "volume", "list")
 		return err == nil, err
 	})
 }
+
+// AdminSecret returns the secret of the admin's access key.
+func (c *Cloud) AdminSecret() string { return c.variable("AWS_SECRET_ACCESS_KEY") }
 
 // readAdminEnv takes the admin's keys and endpoints from the file that the cloud
 // controller has written for them.

@@ -43,6 +43,11 @@ func (c *Cloud) AWS(ctx context.Context, args ...string) (string, error) {
 	return c.run(ctx, append([]string{"/usr/bin/aws", "--endpoint-url", Endpoint, "--output", "json", "ec2"}, args...))
 }
 
+// Python runs a program with Debian's python3 and boto3, as a tenant would.
+func (c *Cloud) Python(ctx context.Context, args ...string) (string, error) {
+	return c.run(ctx, append([]string{"/usr/bin/python3", "-B"}, args...))
+}
+
 func (c *Cloud) run(ctx context.Context, argv []string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, toolTimeout)
 	defer cancel()

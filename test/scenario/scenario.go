@@ -118,7 +118,7 @@ func (c *Cloud) start(ctx context.Context) error {
 	c.SC = &Part{Name: "sc", start: c.startSC}
 	c.SP = &Part{Name: "sp", start: c.startSP}
 	c.NC = c.Nodes[0].NC
-	for _, p := range c.parts() {
+	for _, p := range c.Parts() {
 		if err := p.Start(ctx); err != nil {
 			return err
 		}
@@ -126,8 +126,8 @@ func (c *Cloud) start(ctx context.Context) error {
 	return nil
 }
 
-// parts returns all parts in the order in which they start.
-func (c *Cloud) parts() []*Part {
+// Parts returns all parts in the order in which they start.
+func (c *Cloud) Parts() []*Part {
 	list := []*Part{c.CLC, c.SC, c.SP}
 	for _, n := range c.Nodes {
 		list = append(list, n.NC)
@@ -138,7 +138,7 @@ func (c *Cloud) parts() []*Part {
 // Tails prints the ends of all logs and consoles, for a failure.
 func (c *Cloud) Tails(w io.Writer) {
 	const lines = 40
-	for _, p := range c.parts() {
+	for _, p := range c.Parts() {
 		if p != nil && p.running != nil {
 			fmt.Fprintf(w, "---- log of %s\n%s\n", p.Name, lastLines(p.running.log(context.Background()), lines))
 		}
