@@ -35,30 +35,39 @@ const (
 // that was refused must not be carried out by somebody else a minute later. A
 // fault of ours (5xx) is not, since callers are meant to try again.
 //
+// An answer is good for as long as its caller has changed nothing else since:
+// attach, detach and attach again within one second are three calls of which two
+// are signed alike, and the first one's answer would be a lie to the third. That
+// gets a 503, on which SDKs sign anew and try again; who only has a captured
+// request cannot.
+//
 // When there are maxSignatures, further requests that change something are
 // refused: to forget one would be to let it be sent again. When the answers are
-// over maxAnswers, the oldest are forgotten but not their requests, which are
-// then refused. A restart forgets everything.
+// over maxAnswers, the oldest are forgotten but not their requests, which then
+// get that 503 too. A restart forgets everything.
 type replays struct {
 	now func() time.Time
 
 	mu      sync.Mutex
 	seen    map[string]*seen
-	answers list.List // of the *seen whose answer is kept, the oldest first
-	bytes   int       // of these answers
+	changes map[string]uint64 // by access key: how much it has changed
+	answers list.List         // of the *seen whose answer is kept, the oldest first
+	bytes   int               // of these answers
 	swept   time.Time
 }
 
 // seen is one request.
 type seen struct {
 	expires time.Time
+	key     string        // access key
+	changes uint64        // of the key when this one had ended
 	done    chan struct{} // closed when answer is there, or is known not to come
 	answer  answer
 	kept    *list.Element // in replays.answers; nil when the answer is not kept
 }
 
 func newReplays() *replays {
-	return &replays{now: time.Now, seen: map[string]*seen{}}
+	return &replays{now: time.Now, seen: map[string]*seen{}, changes: map[string]uint64{}}
 }
 
 // once returns what do returns, or what it has returned for the same request.
@@ -107,7 +116,7 @@ func (r *replays) begin(proof auth.Proof) (s *seen, first bool) {
 	if len(r.seen) >= maxSignatures {
 		return nil, false
 	}
-	s = &seen{expires: proof.Expires, done: make(chan struct{})}
+	s = &seen{expires: proof.Expires, key: proof.AccessKey, done: make(chan struct{})}
 	r.seen[proof.Signature] = s
 	return s, true
 }
@@ -130,6 +139,10 @@ func (r *replays) end(signature string, s *seen, a answer) {
 		delete(r.seen, signature)
 		return
 	}
+	if a.status < http.StatusBadRequest {
+		r.changes[s.key]++
+	}
+	s.changes = r.changes[s.key]
 	s.answer, s.kept = a, r.answers.PushBack(s)
 	r.bytes += len(a.body)
 	for r.bytes > maxAnswers {
@@ -155,8 +168,8 @@ func (r *replays) answerTo(signature string, s *seen) (a answer, ended bool, err
 	switch {
 	case r.seen[signature] != s:
 		return answer{}, false, nil
-	case s.kept == nil:
-		return answer{}, true, Faultf("RequestExpired", "Request has expired. It was carried out before, as %s, and the answer is no longer kept", s.answer.id)
+	case s.kept == nil || s.changes != r.changes[s.key]:
+		return answer{}, true, Faultf("Unavailable", "A request with the same signature was answered before, as %s. Sign it again to have it carried out again", s.answer.id)
 	}
 	return s.answer, true, nil
 }

@@ -15,9 +15,9 @@ import (
 	"github.com/mallee-io/mallee/internal/auth"
 )
 
-// signed is a request that is good for a minute.
+// signed is a request that is good for a minute, by a caller of its own.
 func signed(signature string) auth.Proof {
-	return auth.Proof{AccessKey: "AKML", Signature: signature, Expires: time.Now().Add(time.Minute)}
+	return auth.Proof{AccessKey: "AKML" + signature, Signature: signature, Expires: time.Now().Add(time.Minute)}
 }
 
 // counted returns an action that answers with the number of its call.
@@ -153,7 +153,7 @@ func TestWhenAnswersAreTooManyTheOldestGoButNotTheirRequests(t *testing.T) {
 		mustOnce(t, r, signed(fmt.Sprint(i)), do)
 	}
 	_, _, err := r.once(t.Context(), signed("0"), do)
-	if f, ok := errors.AsType[*Fault](err); !ok || f.Code != "RequestExpired" {
+	if f, ok := errors.AsType[*Fault](err); !ok || f.Code != "Unavailable" {
 		t.Errorf("a request whose answer is forgotten gets %v", err)
 	}
 	if a, replayed, err := r.once(t.Context(), signed("1"), do); !replayed || err != nil || len(a.body) != maxAnswers/4 {
@@ -183,4 +183,27 @@ func TestWhenRequestsAreTooManyNoneIsCarriedOut(t *testing.T) {
 			t.Errorf("when they have expired, one gets %v", err)
 		}
 	})
+}
+
+// Attach, detach, attach: the third is signed as the first within one second.
+func TestAnAnswerIsGoodUntilItsCallerChangesSomethingElse(t *testing.T) {
+	r := newReplays()
+	do, calls := counted(http.StatusOK, 1)
+	refuse, _ := counted(http.StatusBadRequest, 1)
+	first, refused, other := signed("first"), signed("refused"), signed("other")
+	refused.AccessKey, other.AccessKey = first.AccessKey, first.AccessKey
+	mustOnce(t, r, first, do)
+	mustOnce(t, r, refused, refuse)
+	mustOnce(t, r, signed("stranger"), do)
+	if _, replayed, err := r.once(t.Context(), first, do); !replayed || err != nil {
+		t.Errorf("what changed nothing, or was another's, took the answer away: %v", err)
+	}
+	mustOnce(t, r, other, do)
+	_, _, err := r.once(t.Context(), first, do)
+	if f, ok := errors.AsType[*Fault](err); !ok || f.status() != http.StatusServiceUnavailable {
+		t.Errorf("got %v, want a fault after which callers sign anew", err)
+	}
+	if *calls != 3 {
+		t.Errorf("%d requests were carried out, want 3", *calls)
+	}
 }
