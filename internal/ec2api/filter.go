@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/mallee-io/mallee/internal/query"
 )
@@ -13,9 +14,12 @@ import (
 // verbose in place of an id stands for all. See checkIDs.
 const verbose = "verbose"
 
-// maxFilterValues is how many values all filters of a call may have ("Filtering
-// your resources").
-const maxFilterValues = 200
+// What a call's filters may have, of all values and of characters in one
+// ("Filtering your resources"). Each value is held against each object.
+const (
+	maxFilterValues = 200
+	maxFilterValue  = 255
+)
 
 // filter is one of a call's filters. An object passes when one of its values
 // matches one of the filter's.
@@ -69,6 +73,9 @@ func (f filters[T]) check(asked []filter) error {
 		}
 		if len(a.Values) == 0 {
 			return query.Faultf("InvalidParameterValue", "The filter '%s' has no values", a.Name)
+		}
+		if slices.ContainsFunc(a.Values, func(v string) bool { return utf8.RuneCountInString(v) > maxFilterValue }) {
+			return query.Faultf("InvalidParameterValue", "A value of the filter '%s' is longer than %d characters", a.Name, maxFilterValue)
 		}
 		count += len(a.Values)
 	}

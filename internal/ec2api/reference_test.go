@@ -146,7 +146,7 @@ that is there for one value only is refused with any other.
 - Lists: without ` + "`MaxResults`" + `, which has Amazon's limits, an answer has everything.
   ` + "`NextToken`" + ` stays good while things come and go. The word ` + "`verbose`" + ` in place of an id stands for all.
 - Filters: ` + "`*`" + ` stands for any characters, ` + "`?`" + ` for one, a backslash before them for
-  themselves; at most 200 values in a call.
+  themselves; at most 200 values in a call, of 255 characters each.
 - Ids that do not exist are named all at once; one of a wrong form is refused first.
 - The same request with the same signature is carried out once, and ` + "`ClientToken`" + ` makes
   one volume however often ` + "`CreateVolume`" + ` is called with it.

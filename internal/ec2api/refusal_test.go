@@ -107,6 +107,7 @@ func TestBadCallsAreNamed(t *testing.T) {
 		"unknown filter":           {call{form: "Action=DescribeVolumes&Filter.1.Name=colour&Filter.1.Value.1=red"}, 400, "InvalidParameterValue", "colour"},
 		"filter without values":    {call{form: "Action=DescribeVolumes&Filter.1.Name=status"}, 400, "InvalidParameterValue", "status"},
 		"too many filter values":   {call{form: "Action=DescribeVolumes&Filter.1.Name=size" + values(201)}, 400, "FilterLimitExceeded", "200"},
+		"endless filter value":     {call{form: "Action=DescribeVolumes&Filter.1.Name=size&Filter.1.Value.1=" + strings.Repeat("%C3%A9", 256)}, 400, "InvalidParameterValue", "255"},
 		"token of another list":    {call{form: "Action=DescribeInstances&NextToken=dm9sdW1lOnZvbC0xYTJiM2M0ZA"}, 400, "InvalidNextToken", "dm9s"},
 		"page of no volumes":       {call{form: "Action=DescribeVolumes&MaxResults=0"}, 400, "InvalidParameterValue", "(0)"},
 		"page too small":           {call{form: "Action=DescribeTags&MaxResults=4"}, 400, "InvalidParameterValue", "(4)"},
