@@ -52,8 +52,8 @@ type attachmentItem struct {
 
 func (i attachmentItem) attachment() mallee.Attachment { return mallee.Attachment(i) }
 
-// Volume returns one volume. The error for one that does not exist has the code
-// InvalidVolume.NotFound.
+// Volume returns one volume, without its Modification, which is asked for on its
+// own. The error for a volume that does not exist has the code InvalidVolume.NotFound.
 func (c *Client) Volume(ctx context.Context, id mallee.VolumeID) (mallee.Volume, error) {
 	list, _, err := c.volumePage(ctx, url.Values{"VolumeId.1": {string(id)}})
 	if err != nil {
@@ -70,6 +70,9 @@ func (c *Client) Volume(ctx context.Context, id mallee.VolumeID) (mallee.Volume,
 // call can be repeated after an error without making a second volume.
 func (c *Client) CreateVolume(ctx context.Context, spec mallee.VolumeSpec) (mallee.Volume, error) {
 	params := url.Values{"AvailabilityZone": {spec.Partition}, "Size": {strconv.Itoa(spec.SizeGiB)}}
+	if spec.Type != "" {
+		params.Set("VolumeType", spec.Type)
+	}
 	if spec.ClientToken != "" {
 		params.Set("ClientToken", spec.ClientToken)
 	}

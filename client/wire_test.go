@@ -25,13 +25,13 @@ func TestWire(t *testing.T) {
 		want   any
 	}{
 		{
-			name: "create with tags",
+			name: "create with type and tags",
 			call: func(c *client.Client) (any, error) {
-				return c.CreateVolume(t.Context(), mallee.VolumeSpec{Partition: "P", SizeGiB: 2, ClientToken: "once", Tags: map[string]string{"team": "web", "Name": "data"}})
+				return c.CreateVolume(t.Context(), mallee.VolumeSpec{Partition: "P", SizeGiB: 2, Type: "gp3", ClientToken: "once", Tags: map[string]string{"team": "web", "Name": "data"}})
 			},
 			answer: `<R><volumeId>vol-00000001</volumeId><tagSet><item><key>team</key><value>web</value></item></tagSet></R>`,
 			params: url.Values{
-				"Action": {"CreateVolume"}, "AvailabilityZone": {"P"}, "Size": {"2"}, "ClientToken": {"once"},
+				"Action": {"CreateVolume"}, "AvailabilityZone": {"P"}, "Size": {"2"}, "VolumeType": {"gp3"}, "ClientToken": {"once"},
 				"TagSpecification.1.ResourceType": {"volume"},
 				"TagSpecification.1.Tag.1.Key":    {"Name"}, "TagSpecification.1.Tag.1.Value": {"data"},
 				"TagSpecification.1.Tag.2.Key": {"team"}, "TagSpecification.1.Tag.2.Value": {"web"},
