@@ -30,9 +30,10 @@ type VolumeQuery struct {
 const defaultPageSize = 500
 
 // EachVolume returns the volumes of a query, sorted by id and without their
-// Modification. It calls the cloud when the loop comes to the end of a page, so that a loop that is left early
-// costs no more than it has used. Volumes that come or go meanwhile may or may
-// not be among them; every other one is, once. After an error there is no more.
+// Modification. It calls the cloud when the loop comes to the end of a page, so
+// that a loop that is left early costs no more than it has used. Volumes that
+// come or go meanwhile may or may not be among them; every other one is, once.
+// After an error there is no more.
 func (c *Client) EachVolume(ctx context.Context, q VolumeQuery) iter.Seq2[mallee.Volume, error] {
 	params := url.Values{}
 	for i, f := range q.Filters {

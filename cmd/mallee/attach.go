@@ -39,12 +39,10 @@ join while it is used. See them with mallee path list.`,
 				return err
 			}
 			id, instance := mallee.VolumeID(args[0]), mallee.InstanceID(args[1])
-			if device == "" {
-				if device, err = freeDevice(cmd.Context(), c, instance); err != nil {
-					return failure("attach", args[0], err)
-				}
-			}
 			a, err := call(cmd.Context(), func(ctx context.Context) (mallee.Attachment, error) {
+				if device == "" {
+					return attachFree(ctx, c, id, instance)
+				}
 				return c.AttachVolume(ctx, id, instance, device)
 			})
 			if err != nil {
@@ -84,7 +82,7 @@ func (t *tool) volumeDetach() *cobra.Command {
 				return err
 			}
 			id := mallee.VolumeID(args[0])
-			_, err = call(cmd.Context(), func(ctx context.Context) (mallee.Attachment, error) {
+			a, err := call(cmd.Context(), func(ctx context.Context) (mallee.Attachment, error) {
 				return c.DetachVolume(ctx, id, "", "")
 			})
 			if err != nil {
@@ -93,7 +91,7 @@ func (t *tool) volumeDetach() *cobra.Command {
 			if noWait {
 				return nil
 			}
-			return waited("detach", id, t.waitVolume(cmd.Context(), c, id, "detaching", untilDetached))
+			return waited("detach", id, t.waitVolume(cmd.Context(), c, id, "detaching", untilDetached(a)))
 		},
 	}
 	noWaitFlag(cmd, &noWait)

@@ -10,6 +10,23 @@ import (
 	"github.com/mallee-io/mallee/client"
 )
 
+// attachFree attaches a volume under a name that is free. Somebody else may take
+// that name first: then the cloud refuses the call, and there is another name.
+func attachFree(ctx context.Context, c volumes, id mallee.VolumeID, instance mallee.InstanceID) (mallee.Attachment, error) {
+	device, err := freeDevice(ctx, c, instance)
+	for err == nil {
+		a, refused := c.AttachVolume(ctx, id, instance, device)
+		if refused == nil || kindOf(refused) != mallee.Invalid {
+			return a, refused
+		}
+		taken := device
+		if device, err = freeDevice(ctx, c, instance); device == taken {
+			return a, refused
+		}
+	}
+	return mallee.Attachment{}, err
+}
+
 // freeDevice returns the first name for a guest's device that no volume of an
 // instance has: /dev/sdf to /dev/sdz, then /dev/sdaa to /dev/sdzz. EC2 leaves
 // the names before /dev/sdf to disks that an image brings.

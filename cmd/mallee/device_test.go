@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
@@ -37,5 +38,36 @@ func TestFreeDevice(t *testing.T) {
 	}
 	if got, err := freeDevice(t.Context(), c, "i-00000001"); err == nil {
 		t.Errorf("with all names taken %s is free", got)
+	}
+}
+
+// rival is a cloud in which somebody else attaches a volume first.
+type rival struct {
+	*memory
+	first func(device string) // nil once it has
+}
+
+func (r *rival) AttachVolume(ctx context.Context, id mallee.VolumeID, instance mallee.InstanceID, device string) (mallee.Attachment, error) {
+	if r.first != nil {
+		r.first(device)
+		r.first = nil
+		return mallee.Attachment{}, refused("InvalidParameterValue", "cannot attach %s: attachment point %s is already in use", id, device)
+	}
+	return r.memory.AttachVolume(ctx, id, instance, device)
+}
+
+func TestAttachWhileAnotherAttaches(t *testing.T) {
+	c := newMemory()
+	c.volumes[volume] = &mallee.Volume{ID: volume, State: mallee.VolumeAvailable}
+	r := &rival{memory: c, first: func(device string) {
+		c.volumes["vol-00000002"] = &mallee.Volume{ID: "vol-00000002", Attachment: &mallee.Attachment{InstanceID: node, Device: device}}
+	}}
+	a, err := attachFree(t.Context(), r, volume, node)
+	if err != nil || a.Device != "/dev/sdg" {
+		t.Errorf("it is attached as %q, %v; want /dev/sdg, the first that is left", a.Device, err)
+	}
+	r.first = func(string) {} // refused, and not for the name
+	if _, err := attachFree(t.Context(), r, volume, node); kindOf(err) != mallee.Invalid {
+		t.Errorf("what is refused for another reason: %v", err)
 	}
 }

@@ -85,12 +85,15 @@ func untilDeleted(v mallee.Volume, err error) (bool, string, error) {
 	return false, v.Message, err
 }
 
-// untilDetached is done when the volume has no attachment.
-func untilDetached(v mallee.Volume, err error) (bool, string, error) {
-	if err != nil || v.Attachment == nil {
-		return true, "", err
+// untilDetached returns a function that is done when the volume no longer has that
+// attachment. It may have the next one by then.
+func untilDetached(old mallee.Attachment) func(mallee.Volume, error) (bool, string, error) {
+	return func(v mallee.Volume, err error) (bool, string, error) {
+		if err != nil || v.Attachment == nil || v.Attachment.Generation != old.Generation {
+			return true, "", err
+		}
+		return false, v.Attachment.Message, nil
 	}
-	return false, v.Attachment.Message, nil
 }
 
 // untilAttached returns a function that is done when the volume is a device on

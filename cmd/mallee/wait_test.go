@@ -105,3 +105,23 @@ func TestWaiting(t *testing.T) {
 		})
 	}
 }
+
+func TestDetachedAndAttachedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newMemory()
+		c.delay = time.Second
+		c.volumes[volume] = &mallee.Volume{ID: volume, State: mallee.VolumeInUse, Attachment: &mallee.Attachment{
+			VolumeID: volume, InstanceID: node, State: mallee.Attached, Generation: 1,
+		}}
+		// Between two looks of the tool.
+		defer time.AfterFunc(1100*time.Millisecond, func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.volumes[volume].Attachment = &mallee.Attachment{VolumeID: volume, InstanceID: node, State: mallee.Attached, Generation: 2}
+		}).Stop()
+		code, _, stderr := runAfter(t, c, time.Minute, "volume", "detach", volume)
+		if code != exitOK {
+			t.Errorf("exit code %d, and %s", code, stderr)
+		}
+	})
+}
