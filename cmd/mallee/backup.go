@@ -29,7 +29,7 @@ reads it can act as any part of the cloud. The file is readable by its owner alo
 		RunE: func(cmd *cobra.Command, args []string) error {
 			const op = "back up the cloud controller to"
 			path := args[0]
-			if _, err := os.Lstat(path); err == nil && !force {
+			if _, err := os.Lstat(path); err == nil && path != "-" && !force {
 				return fileExists(op, path)
 			}
 			c, err := t.connect()

@@ -97,7 +97,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	for name := range v.partitions {
 		pool := m.c.presence.pool(name)
 		if pool == nil {
-			pool = &mallee.Pool{}
+			continue // not known since the start; 0 would be a pool that is full
 		}
 		for desc, n := range map[*prometheus.Desc]uint64{
 			m.pool: pool.SizeBytes, m.unused: pool.FreeBytes, m.promised: pool.PromisedBytes, m.limit: pool.PromiseLimitBytes,

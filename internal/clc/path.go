@@ -21,7 +21,6 @@ func (c *Controller) Paths(ctx context.Context) ([]mallee.Path, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.paths.keep(v.attachments)
 	return c.currentPaths(v), nil
 }
 
@@ -34,7 +33,7 @@ func (c *Controller) currentPaths(v *view) []mallee.Path {
 			silent[r.InstanceID] = "the node has not reported since " + since.Format(time.RFC3339)
 		}
 	}
-	list := c.paths.all()
+	list := c.paths.of(v.attachments)
 	for i, p := range list {
 		if reason, ok := silent[p.InstanceID]; ok && (p.State == mallee.PathUp || p.State == mallee.PathJoining) {
 			list[i].State, list[i].Reason = mallee.PathDown, reason
@@ -73,23 +72,31 @@ func (t *pathTable) put(volume string, r pathReport) {
 	t.byVolume[volume] = r
 }
 
-// keep drops the reports on attachments that are gone.
+// keep drops the reports on attachments that are gone. Have must be what the
+// nodes are told of: that of a node which is ahead of it would be lost until
+// something changes.
 func (t *pathTable) keep(have map[string]attachmentRecord) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for volume, r := range t.byVolume {
-		if a, ok := have[volume]; !ok || a.Generation != r.generation {
+		if !r.about(have[volume]) {
 			delete(t.byVolume, volume)
 		}
 	}
 }
 
-func (t *pathTable) all() []mallee.Path {
+// about reports whether a is the attachment that r is about; the zero value is none.
+func (r pathReport) about(a attachmentRecord) bool { return a.Generation == r.generation }
+
+// of returns the paths of attachments.
+func (t *pathTable) of(have map[string]attachmentRecord) []mallee.Path {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var list []mallee.Path
-	for _, r := range t.byVolume {
-		list = append(list, r.paths...)
+	for volume, r := range t.byVolume {
+		if r.about(have[volume]) {
+			list = append(list, r.paths...)
+		}
 	}
 	slices.SortFunc(list, func(a, b mallee.Path) int {
 		return strings.Compare(string(a.VolumeID)+" "+a.Interface+" "+a.Portal, string(b.VolumeID)+" "+b.Interface+" "+b.Portal)
