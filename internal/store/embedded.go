@@ -16,6 +16,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/sys/unix"
 )
 
@@ -54,7 +55,10 @@ func openEmbedded(ctx context.Context, o Options) (*Store, error) {
 	select {
 	case <-e.Server.ReadyNotify():
 		client := v3client.New(e.Server)
-		return &Store{client: client, room: r, quota: newQuota(client, e.Server.Defragment, r, o.Log), failed: e.Err(), stop: m.stop}, nil
+		return &Store{
+			client: client, room: r, quota: newQuota(client, e.Server.Defragment, r, o.Log), failed: e.Err(), stop: m.stop,
+			turns: semaphore.NewWeighted(everybody),
+		}, nil
 	case <-ctx.Done():
 		err = ctx.Err()
 	case <-timeout.C:

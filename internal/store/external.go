@@ -12,6 +12,7 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"golang.org/x/sync/semaphore"
 )
 
 // External says how to reach an etcd cluster.
@@ -51,7 +52,7 @@ func openExternal(ctx context.Context, o Options) (*Store, error) {
 		core.silence()
 		return nil, errors.Join(err, client.Close())
 	}
-	return &Store{client: client, lease: l, failed: l.lost, stop: core.silence}, nil
+	return &Store{client: client, lease: l, failed: l.lost, stop: core.silence, turns: semaphore.NewWeighted(everybody)}, nil
 }
 
 func (e External) tls() (*tls.Config, error) {

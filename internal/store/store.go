@@ -25,6 +25,7 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"golang.org/x/sync/semaphore"
 )
 
 // Options says where the store is.
@@ -53,6 +54,7 @@ type Store struct {
 	lease  *lease // nil for an embedded etcd
 	failed <-chan error
 	stop   func()
+	turns  *semaphore.Weighted // of transactions; see Update
 }
 
 // Open opens the store. It starts an embedded etcd and waits until that answers;

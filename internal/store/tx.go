@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -20,11 +19,12 @@ import (
 // less the lease.
 const maxTxOps = 127
 
-// conflictRetries bounds how often a transaction is tried. With a few writers a
-// second try nearly always does; running out means that something spins.
-const conflictRetries = 20
+// maxTries bounds how often a transaction is tried. The second try already has
+// the store for itself: running out means that another process writes.
+const maxTries = 5
 
-var errConflict = errors.New("other transactions keep changing the same records")
+// everybody is all turns that there are. A first try takes one of them.
+const everybody = 1 << 20
 
 // Tx is one try of a transaction. It must not be used after the function that
 // it was given to has returned, nor by more than one goroutine.
@@ -43,26 +43,35 @@ type record struct {
 
 // Update runs f and then writes what f has put and deleted, all or nothing, if
 // nothing that f has read was changed meanwhile. Else it runs f again, which
-// must therefore have no effect but through tx. An error of f is returned as it
-// is, and nothing is written. A transaction that writes nothing has seen its
-// records as of one moment when Update returns nil.
+// must therefore have no effect but through tx, and must not call Update. An
+// error of f is returned as it is, and nothing is written. A transaction that
+// writes nothing has seen its records as of one moment when Update returns nil.
 func (s *Store) Update(ctx context.Context, f func(tx *Tx) error) error {
-	for try := range conflictRetries {
-		tx := s.begin(ctx)
-		if err := f(tx); err != nil {
+	turns := int64(1)
+	for range maxTries {
+		if done, err := s.try(ctx, turns, f); done || err != nil {
 			return err
 		}
-		done, err := tx.commit()
-		if done || err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Duration(try) * time.Millisecond):
-		}
+		// Of many that change one record at once, a node's for example, each round
+		// lets one through, and some would lose in every one.
+		turns = everybody
 	}
-	return fmt.Errorf("cannot write to the store: %w", errConflict)
+	return &mallee.Error{
+		Op: "write to the store", Kind: mallee.Unavailable,
+		Err: errors.New("somebody else keeps changing the same records"), Hint: "try again",
+	}
+}
+
+func (s *Store) try(ctx context.Context, turns int64, f func(tx *Tx) error) (done bool, err error) {
+	if err := s.turns.Acquire(ctx, turns); err != nil {
+		return false, err
+	}
+	defer s.turns.Release(turns)
+	tx := s.begin(ctx)
+	if err := f(tx); err != nil {
+		return false, err
+	}
+	return tx.commit()
 }
 
 func (s *Store) begin(ctx context.Context) *Tx {
