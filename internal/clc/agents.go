@@ -86,7 +86,7 @@ func (c *Controller) WatchNode(req *cloudv1.WatchNodeRequest, stream cloudv1.Clo
 		return err
 	}
 	defer closed()
-	r, err := c.admit(ctx, name, id.Partition, mallee.IQN(req.GetInitiator()))
+	r, err := c.admit(ctx, id, mallee.IQN(req.GetInitiator()))
 	if err != nil {
 		c.log.WarnContext(ctx, "node refused", "node", name, "error", err)
 		return err

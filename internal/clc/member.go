@@ -64,15 +64,22 @@ func (c *Controller) adopt(ctx context.Context, id rpc.Identity) error {
 // member returns the record of a part, as it is stored now.
 func (c *Controller) member(ctx context.Context, id rpc.Identity) (memberRecord, error) {
 	m, found, err := members.Find(ctx, c.store, memberID(id.Role, id.Name))
-	switch {
-	case err != nil:
-		return memberRecord{}, err
-	case !found:
-		return memberRecord{}, joinAgain(id, "%s is no part of this cloud", id)
-	case m.Joining != id.Joining:
-		return memberRecord{}, joinAgain(id, "%s has joined anew since it was issued", id)
+	if err == nil {
+		err = m.of(id, found)
 	}
-	return m, nil
+	return m, err
+}
+
+// of tells whether the record that was found, if one was, is of the joining that
+// a certificate bears.
+func (m memberRecord) of(id rpc.Identity, found bool) error {
+	switch {
+	case !found:
+		return joinAgain(id, "%s is no part of this cloud", id)
+	case m.Joining != id.Joining:
+		return joinAgain(id, "%s has joined anew since it was issued", id)
+	}
+	return nil
 }
 
 // stillMember ends the stream of a part that is none any more.

@@ -159,6 +159,24 @@ func TestARemovedNodeIsLockedOut(t *testing.T) {
 	}
 }
 
+// The node may be removed after its call was let in and before it was carried out.
+func TestANodeIsNotMadeAnewByItsOwnRemoval(t *testing.T) {
+	c := newCluster(t)
+	b := c.bundle(rpc.NC, "nc1", partition)
+	list, err := c.Nodes(t.Context())
+	if err != nil || len(list) != 1 {
+		t.Fatal(list, err)
+	}
+	if err := c.RemoveNode(t.Context(), list[0].InstanceID); err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.admit(t.Context(), b.Identity(), mallee.IQN(initiator("nc1")))
+	wantError(t, err, mallee.Denied, "no part of this cloud")
+	if list, err = c.Nodes(t.Context()); err != nil || len(list) != 0 {
+		t.Errorf("the removed node is listed: %v, %v", list, err)
+	}
+}
+
 // Each call of the agents' API, by parts that it is not for.
 func TestNobodyReachesBeyondItsPart(t *testing.T) {
 	c := newCluster(t)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mallee-io/mallee"
+	"github.com/mallee-io/mallee/internal/rpc"
 	"github.com/mallee-io/mallee/internal/store"
 )
 
@@ -40,9 +41,17 @@ func (c *Controller) Nodes(ctx context.Context) ([]mallee.Node, error) {
 
 // admit returns the record of a node that connects, with the initiator name that
 // the node now has.
-func (c *Controller) admit(ctx context.Context, name, partition string, initiator mallee.IQN) (r nodeRecord, err error) {
+func (c *Controller) admit(ctx context.Context, id rpc.Identity, initiator mallee.IQN) (r nodeRecord, err error) {
 	err = c.store.Update(ctx, func(tx *store.Tx) error {
-		r, err = c.putNode(ctx, tx, "admit node", name, partition, initiator)
+		// It was let in as a member, and may have been removed since: its record
+		// would come back, and keep the initiator name from others.
+		m, found, err := members.Get(tx, memberID(id.Role, id.Name))
+		if err == nil {
+			err = m.of(id, found)
+		}
+		if err == nil {
+			r, err = c.putNode(ctx, tx, "admit node", id.Name, id.Partition, initiator)
+		}
 		return err
 	})
 	return r, err

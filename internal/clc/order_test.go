@@ -10,6 +10,7 @@ import (
 
 	"github.com/mallee-io/mallee"
 	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
+	"github.com/mallee-io/mallee/internal/rpc"
 	"github.com/mallee-io/mallee/internal/store"
 )
 
@@ -160,7 +161,7 @@ func TestNoOrderOfEventsGivesAVolumeToTwo(t *testing.T) {
 	names := []string{"nc1", "nc2"}
 	var records []nodeRecord
 	for _, name := range names {
-		r, err := c.admit(t.Context(), name, partition, mallee.IQN(initiator(name)))
+		r, err := c.admit(t.Context(), c.bundle(rpc.NC, name, partition).Identity(), mallee.IQN(initiator(name)))
 		if err != nil {
 			t.Fatal(err)
 		}
