@@ -15,6 +15,7 @@ import (
 
 	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
 	"github.com/mallee-io/mallee/internal/ca"
+	"github.com/mallee-io/mallee/internal/join"
 	"github.com/mallee-io/mallee/internal/rpc"
 	"github.com/mallee-io/mallee/internal/store"
 )
@@ -145,12 +146,7 @@ func ownBundle(authority *ca.CA, o ca.IssueOptions) (*rpc.Bundle, error) {
 
 // renewOwn keeps the controller's own certificate from ending, until ctx does.
 func renewOwn(ctx context.Context, authority *ca.CA, o ca.IssueOptions, b *rpc.Bundle, log *slog.Logger) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(max(time.Until(b.RenewAt()), time.Second)):
-		}
+	for join.Wait(ctx, b, time.Second) {
 		next, err := ownBundle(authority, o)
 		if err != nil {
 			return err
@@ -158,6 +154,7 @@ func renewOwn(ctx context.Context, authority *ca.CA, o ca.IssueOptions, b *rpc.B
 		b.Take(next)
 		log.InfoContext(ctx, "certificate renewed", "ends", b.Ends(), "serial", b.Identity().Serial)
 	}
+	return nil
 }
 
 // addresses returns where agents reach the listener.

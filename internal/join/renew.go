@@ -24,6 +24,26 @@ const (
 // renewTimeout bounds one call.
 const renewTimeout = 15 * time.Second
 
+// lookPause is how often the clock is looked at. A timer goes by a clock of its
+// own: it does not know that the machine was suspended, nor that the time was
+// wrong at boot, and would let the certificate end.
+const lookPause = time.Minute
+
+// Wait waits until a bundle is due to be renewed, by the clock of the day, and for
+// pause at least. It tells whether ctx still lasts.
+func Wait(ctx context.Context, b *rpc.Bundle, pause time.Duration) bool {
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(max(pause, min(lookPause, time.Until(b.RenewAt())))):
+		}
+		if !time.Now().Before(b.RenewAt()) {
+			return true
+		}
+	}
+}
+
 // Renewal keeps the certificate of a part from ending. All fields are required.
 type Renewal struct {
 	Bundle *rpc.Bundle
@@ -36,30 +56,23 @@ type Renewal struct {
 // Run renews until ctx ends, and then returns nil. It tries each cloud
 // controller in turn, and for as long as it takes.
 func (r Renewal) Run(ctx context.Context) error {
-	failures := 0
-	due := r.Bundle.RenewAt()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(max(time.Until(due), firstPause)):
-		}
+	failures, pause := 0, firstPause
+	for Wait(ctx, r.Bundle, pause) {
 		addr := r.CLC[failures%len(r.CLC)]
 		err := r.renew(ctx, addr)
 		if err == nil {
-			failures, due = 0, r.Bundle.RenewAt()
+			failures, pause = 0, firstPause
 			r.Log.InfoContext(ctx, "certificate renewed", "ends", r.Bundle.Ends(), "serial", r.Bundle.Identity().Serial)
 			continue
 		}
 		if ctx.Err() != nil {
 			return nil
 		}
-		pause := lastPause
+		pause = lastPause
 		if failures < 9 {
 			pause = min(lastPause, firstPause<<failures)
 		}
 		failures++
-		due = time.Now().Add(pause)
 		attrs := []any{"clc", addr, "error", err, "ends", r.Bundle.Ends(), "pause", pause}
 		if e, ok := errors.AsType[*mallee.Error](err); ok && e.Hint != "" {
 			attrs = append(attrs, "hint", e.Hint)
@@ -68,6 +81,7 @@ func (r Renewal) Run(ctx context.Context) error {
 		}
 		r.Log.WarnContext(ctx, "cannot renew the certificate", attrs...)
 	}
+	return nil
 }
 
 // renew has a new key certified. On a connection of its own: of one that is up,
