@@ -13,6 +13,7 @@ import (
 // node are attached over one record, and all at once after an outage.
 func TestManyWritersOfOneRecordAllGetThere(t *testing.T) {
 	s := open(t, tempDir(t))
+	defer s.Close()
 	type counter struct{ N int }
 	counters := store.NewTable[counter]("counters", 1)
 	const writers = 200
