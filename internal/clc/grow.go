@@ -70,19 +70,22 @@ func (g growth) wish() uint64 {
 
 // grown returns the volume as it is after a report of the size that the SAN has
 // made it. A growth that had failed counts when the SAN has made it all the
-// same: the word that it cannot may have been about an earlier wish.
+// same: the word that it cannot may have been about an earlier wish. So does one
+// that the records know nothing of, since a backup from before it was restored.
 func (r volumeRecord) grown(bytes uint64, failed bool, message string, now time.Time) volumeRecord {
 	g := &r.Growth
+	wished := g.State == mallee.ModificationModifying
 	switch {
-	case g.State != mallee.ModificationModifying && g.State != mallee.ModificationFailed:
-	case bytes >= gibibytes(g.TargetGiB):
+	case (wished || g.State == mallee.ModificationFailed) && bytes >= gibibytes(g.TargetGiB):
 		r.SizeGiB = g.TargetGiB
 		g.State, g.Message, g.Ended = mallee.ModificationOptimizing, "", time.Time{}
-	case g.State == mallee.ModificationModifying:
+	case wished:
 		g.Message = message
 		if failed {
 			g.State, g.Ended = mallee.ModificationFailed, now
 		}
+	case bytes >= gibibytes(r.SizeGiB+1) && !g.underWay():
+		r.SizeGiB = int(bytes / mallee.GiB)
 	}
 	return r
 }

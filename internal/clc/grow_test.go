@@ -203,3 +203,22 @@ func TestGrowthIsRefused(t *testing.T) {
 		t.Errorf("a refused call has changed it: %+v", v)
 	}
 }
+
+// A backup from before a growth was restored: the SAN knows how large the volume is.
+func TestTheSANHasGrownItBeforeTheRestore(t *testing.T) {
+	c := newCluster(t)
+	s, n := c.sc("sc1", partition), c.nc("nc1")
+	id, generation := c.attached(s, n)
+	n.sized(id, generation, 5)
+	s.sized(id, 5, false, "")
+	if v := c.volume(id); v.SizeGiB != 5 || v.Modification != nil {
+		t.Errorf("the SAN has 5 GiB of it and the cloud tells %d, with the modification %+v", v.SizeGiB, v.Modification)
+	}
+	n.attachment("at its size", id, func(a *cloudv1.DesiredAttachment) bool { return a.SizeBytes == gibibytes(5) })
+	_, err := c.GrowVolume(t.Context(), id, 3)
+	wantError(t, err, mallee.Invalid, string(id), "5")
+	c.growTo(id, 6)
+	s.sized(id, 6, false, "")
+	n.sized(id, generation, 6)
+	c.wantGrowth(id, 6, mallee.ModificationCompleted)
+}
