@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"sync/atomic"
 	"text/template"
 	"time"
 
@@ -44,6 +45,8 @@ type Host struct {
 	Multipath multipath.Client
 	Log       *slog.Logger
 	Root      string // replaces / in tests
+
+	unread atomic.Bool // multipathd's settings are written, and it would not read them
 }
 
 // Prepare writes the files and makes udev and multipathd read them. noPath
@@ -98,7 +101,7 @@ func (h *Host) logInToNothing(ctx context.Context) error {
 // new bound at once.
 func (h *Host) SetNoPathTimeout(ctx context.Context, noPath time.Duration) error {
 	changed, err := h.writeMultipath(noPath)
-	if err != nil || !changed {
+	if err != nil || !changed && !h.unread.Load() {
 		return err
 	}
 	h.Log.InfoContext(ctx, "multipathd's settings written", "nopath_timeout", noPath)
@@ -135,6 +138,7 @@ func (h *Host) retries() (int, bool) {
 
 func (h *Host) reconfigure(ctx context.Context) error {
 	err := h.Multipath.Reconfigure(ctx)
+	h.unread.Store(err != nil)
 	switch {
 	case errors.Is(err, multipath.ErrNotRunning):
 		return fmt.Errorf("%w: start it with systemctl start multipathd", err)

@@ -263,6 +263,27 @@ func TestNoPathTimeoutIsInIntervalsOfTheChecker(t *testing.T) {
 	}
 }
 
+// Else the bound would be what the file says and nobody does, until multipathd is
+// started anew.
+func TestABoundThatMultipathdHasNotReadIsToldAgain(t *testing.T) {
+	m := newMachine(t)
+	socket := m.Multipath.Socket
+	m.Multipath.Socket += "-nobody"
+	if err := m.SetNoPathTimeout(t.Context(), time.Hour); err == nil {
+		t.Fatal("nobody has read it, and it is said to be set")
+	}
+	m.Multipath.Socket = socket
+	m.calls()
+	for _, want := range []string{"multipathd reconfigure\n", ""} {
+		if err := m.SetNoPathTimeout(t.Context(), time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if got := m.calls(); got != want {
+			t.Errorf("told %q, want %q", got, want)
+		}
+	}
+}
+
 func TestAnAdminsLVMSettingsAreLeftAlone(t *testing.T) {
 	const stock = "# This is a local configuration file template for the LVM2 system\n\nlocal {\n\t# host_id = 0\n}\n"
 	for _, test := range []struct {
