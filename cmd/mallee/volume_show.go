@@ -21,7 +21,7 @@ func (t *tool) volumeShow() *cobra.Command {
 		Short: "Show all that is known of a volume",
 		Long: `Show all that is known of a volume. Its status is "ok" when all paths that there
 should be are up, "impaired" when one is not, and "insufficient-data" when its node
-has not told.`,
+has not told, or not the SAN of a volume that is not attached.`,
 		Example: "  mallee volume show vol-1a2b3c4d\n  mallee volume show vol-1a2b3c4d --watch",
 		Args:    volumeArgs(1),
 

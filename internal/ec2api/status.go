@@ -105,12 +105,13 @@ const (
 )
 
 // healthOf judges a volume by the paths that its node expects. A volume that
-// nobody uses has no paths and is well unless the SAN has none.
+// nobody uses has no paths, and is well unless there is something to say of it
+// besides its growth: the SAN does not answer, or does not hold it any more.
 func healthOf(v mallee.Volume, paths []mallee.Path) health {
 	switch {
 	case v.State == mallee.VolumeError:
 		return health{"impaired", "failed", notApplicable, v.Message}
-	case v.State == mallee.VolumeAvailable:
+	case v.State == mallee.VolumeAvailable && (v.Message == "" || growing(v)):
 		return health{"ok", "passed", notApplicable, ""}
 	case v.State != mallee.VolumeInUse, v.Attachment == nil, v.Attachment.State != mallee.Attached, len(paths) == 0:
 		return health{unknown, unknown, unknown, ""}
@@ -131,6 +132,10 @@ func healthOf(v mallee.Volume, paths []mallee.Path) health {
 		return health{"impaired", "failed", "stalled", why}
 	}
 	return health{"impaired", "passed", "degraded", why}
+}
+
+func growing(v mallee.Volume) bool {
+	return v.Modification != nil && v.Modification.Ended.IsZero()
 }
 
 func pathName(p mallee.Path) string {

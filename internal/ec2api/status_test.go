@@ -40,6 +40,8 @@ func TestVolumeStatus(t *testing.T) {
 		"vol-00000006": {mallee.Volume{State: mallee.VolumeAvailable}, nil, ok, "passed", "not-applicable", ""},
 		"vol-00000007": {mallee.Volume{State: mallee.VolumeCreating}, nil, unknown, "insufficient-data", "insufficient-data", ""},
 		"vol-00000008": {mallee.Volume{State: mallee.VolumeError, Message: "the pool is full"}, nil, impaired, "failed", "not-applicable", "io-enabled:failed the pool is full"},
+		"vol-00000009": {mallee.Volume{State: mallee.VolumeAvailable, Message: "the SAN does not hold this volume any more"}, nil, unknown, "insufficient-data", "insufficient-data", ""},
+		"vol-0000000a": {mallee.Volume{State: mallee.VolumeAvailable, Message: "no room yet", Modification: &mallee.Modification{}}, nil, ok, "passed", "not-applicable", ""},
 	}
 	for id, c := range cases {
 		c.volume.ID, c.volume.Partition = id, "PARTI00"
@@ -76,7 +78,7 @@ func TestVolumeStatus(t *testing.T) {
 	}{
 		"status":         {where("volume-status.status", "impaired"), "2 3 8"},
 		"zone":           {where("availability-zone", "PARTI01"), ""},
-		"detail name":    {where("volume-status.details-name", "io-enabled"), "1 2 3 4 5 6 7 8"},
+		"detail name":    {where("volume-status.details-name", "io-enabled"), "1 2 3 4 5 6 7 8 9 a"},
 		"detail status":  {where("volume-status.details-status", "failed"), "3 8"},
 		"event":          {where("event.event-type", "io-performance:*"), "2 3"},
 		"action of ours": {where("action.code", "*"), ""},
