@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -76,20 +75,20 @@ func (o *options) join(ctx context.Context, role mallee.Role, url string, token 
 			return err
 		}
 	}
-	clc, err := join.Join(ctx, join.Options{URL: url, Token: token, Dir: dir, Initiator: mallee.IQN(initiator)})
-	if err != nil {
+	if err := join.Join(ctx, join.Options{URL: url, Token: token, Dir: dir, Initiator: mallee.IQN(initiator)}); err != nil {
 		return err
 	}
 	if c.Has(string(role)) {
 		return nil
 	}
-	return writeSection(o.configPath, token, clc)
+	return writeSection(o.configPath, token)
 }
 
-// writeSection adds the section of the token's role to a configuration.
-func writeSection(path string, token join.Token, clc []string) error {
-	return config.Append(path, fmt.Sprintf("\n# Written when this machine joined the cloud.\n[%s]\npartition = %q\nclc = [\"%s\"]\n",
-		token.Role, token.Partition, strings.Join(clc, `", "`)))
+// writeSection adds the section of the token's role to a configuration. Where the
+// cloud controller is stands beside the bundle: written here as well it would win
+// over what the next joining is told.
+func writeSection(path string, token join.Token) error {
+	return config.Append(path, fmt.Sprintf("\n# Written when this machine joined the cloud.\n[%s]\npartition = %q\n", token.Role, token.Partition))
 }
 
 // agrees returns the bundle's directory, unless the configuration contradicts the

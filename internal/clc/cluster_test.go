@@ -166,7 +166,7 @@ func (c *cluster) bundle(role rpc.Role, name, partition string) *rpc.Bundle {
 }
 
 func (c *cluster) join(dir string, token join.Token, initiator string) (*rpc.Bundle, error) {
-	if _, err := join.Join(c.t.Context(), join.Options{URL: c.api, Token: token, Dir: dir, Initiator: mallee.IQN(initiator)}); err != nil {
+	if err := join.Join(c.t.Context(), join.Options{URL: c.api, Token: token, Dir: dir, Initiator: mallee.IQN(initiator)}); err != nil {
 		return nil, err
 	}
 	return rpc.LoadBundle(dir)

@@ -149,7 +149,7 @@ func TestTheTokenIsForItsCloudAlone(t *testing.T) {
 			s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
 			s.StartTLS()
 			defer s.Close()
-			_, err := join.Join(t.Context(), join.Options{URL: s.URL, Token: c.token(nodeToken("nc2")), Dir: t.TempDir(), Initiator: mallee.IQN(initiator("nc2"))})
+			err := join.Join(t.Context(), join.Options{URL: s.URL, Token: c.token(nodeToken("nc2")), Dir: t.TempDir(), Initiator: mallee.IQN(initiator("nc2"))})
 			if err == nil {
 				t.Error("the machine has joined")
 			}

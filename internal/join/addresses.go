@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,4 +57,28 @@ func checkAddresses(list []string) error {
 		}
 	}
 	return nil
+}
+
+// reachable refuses a cloud controller that was called at an address of its own
+// and names the loopback interface alone: the part would look for it on this machine.
+func reachable(endpoint string, list []string) error {
+	u, err := url.Parse(endpoint)
+	if err != nil || loopback(u.Hostname()) {
+		return err
+	}
+	for _, address := range list {
+		if host, _, err := net.SplitHostPort(address); err != nil || !loopback(host) {
+			return err
+		}
+	}
+	return &mallee.Error{
+		Op: "join at", Kind: mallee.IncorrectState, ID: endpoint,
+		Err:  fmt.Errorf("the cloud controller serves parts at %s, which is this machine here", strings.Join(list, ", ")),
+		Hint: "name what others call it in clc.names of its configuration, restart it, and join with the same token",
+	}
+}
+
+func loopback(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && a.IsLoopback()
 }

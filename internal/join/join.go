@@ -35,55 +35,58 @@ type Options struct {
 }
 
 // Join makes this machine the part that the token is for: it leaves a bundle and
-// the agents' addresses of the cloud controller in o.Dir, and returns the
-// latter. Doing so again after it has succeeded is success and calls nobody.
-func Join(ctx context.Context, o Options) (clc []string, err error) {
-	clc, err = join(ctx, o)
+// the agents' addresses of the cloud controller in o.Dir. Doing so again after it
+// has succeeded is success and calls nobody.
+func Join(ctx context.Context, o Options) error {
+	err := join(ctx, o)
 	if _, ok := errors.AsType[*mallee.Error](err); err != nil && !ok {
 		err = fmt.Errorf("cannot join as %s: %w", o.Token.Name, err)
 	}
-	return clc, err
+	return err
 }
 
-func join(ctx context.Context, o Options) ([]string, error) {
+func join(ctx context.Context, o Options) error {
 	if have, err := rpc.LoadBundle(o.Dir); err == nil && have.Identity().Joining == o.Token.ID {
-		return Addresses(o.Dir)
+		return nil
 	}
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
-		return nil, err
+		return err
 	}
 	key, err := pendingKey(filepath.Join(o.Dir, keyFile))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	csr, err := request(key)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	answer, err := ask(ctx, o.URL, o.Token.Pin, Request{
 		ID: o.Token.ID, Secret: o.Token.Secret, Role: o.Token.Role, CSR: csr, Initiator: o.Initiator,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	bundle, err := newBundle(key, answer.Certificate, answer.CA)
 	if err != nil {
-		return nil, fmt.Errorf("the cloud controller's answer: %w", err)
+		return fmt.Errorf("the cloud controller's answer: %w", err)
 	}
 	if got, t := bundle.Identity(), o.Token; got.Role != t.Role || got.Name != t.Name || got.Partition != t.Partition || got.Joining != t.ID {
-		return nil, fmt.Errorf("the certificate is for %s of partition %s, and the token for %s %s of partition %s", got, got.Partition, t.Role, t.Name, t.Partition)
+		return fmt.Errorf("the certificate is for %s of partition %s, and the token for %s %s of partition %s", got, got.Partition, t.Role, t.Name, t.Partition)
+	}
+	if err := reachable(o.URL, answer.CLC); err != nil {
+		return err
 	}
 	// The bundle comes last: with it the machine has joined.
 	if err := writeAddresses(o.Dir, answer.CLC); err != nil {
-		return nil, err
+		return err
 	}
 	if err := bundle.Write(o.Dir); err != nil {
-		return nil, err
+		return err
 	}
 	if err := os.Remove(filepath.Join(o.Dir, keyFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+		return err
 	}
-	return answer.CLC, nil
+	return nil
 }
 
 // pendingKey returns the key in a file, and makes it if there is none.
