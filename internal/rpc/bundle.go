@@ -76,12 +76,22 @@ func ParseBundle(caPEM, certPEM, keyPEM []byte) (*Bundle, error) {
 func (b *Bundle) Take(next *Bundle) { b.current.Store(next.current.Load()) }
 
 // Write writes the bundle for LoadBundle to dir, which is made with mode 0700 if
-// it is not there. Whoever reads meanwhile finds the old one or the new one.
+// it is not there, through to the disk. Whoever reads meanwhile finds the old one
+// or the new one.
 func (b *Bundle) Write(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("cannot write certificates: %w", err)
 	}
 	if err := renameio.WriteFile(filepath.Join(dir, BundleFile), b.current.Load().text, 0o600); err != nil {
+		return fmt.Errorf("cannot write certificates: %w", err)
+	}
+	// The name too (fsync(2)): a power failure that brought the former certificate
+	// back, after the new one was used, would lock the part out.
+	d, err := os.Open(dir)
+	if err == nil {
+		err = errors.Join(d.Sync(), d.Close())
+	}
+	if err != nil {
 		return fmt.Errorf("cannot write certificates: %w", err)
 	}
 	return nil
