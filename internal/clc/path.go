@@ -72,9 +72,9 @@ func (t *pathTable) put(volume string, r pathReport) {
 	t.byVolume[volume] = r
 }
 
-// keep drops the reports on attachments that are gone. Have must be what the
-// nodes are told of: that of a node which is ahead of it would be lost until
-// something changes.
+// keep drops the reports on attachments that are gone. Have must be no older than
+// what the nodes were told: the report of one that is ahead would be lost until
+// its next.
 func (t *pathTable) keep(have map[string]attachmentRecord) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

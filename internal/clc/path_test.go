@@ -14,7 +14,7 @@ import (
 )
 
 // Who lists paths while a volume is attached has read the records before it was,
-// and must not make the node's report forgotten: there may be no other for days.
+// and must not make the node's report forgotten until its next.
 func TestPathsAreOfTheAttachmentThatIsAskedFor(t *testing.T) {
 	const id = "vol-00000001"
 	before, after := map[string]attachmentRecord{id: {Generation: 1}}, map[string]attachmentRecord{id: {Generation: 2}}
