@@ -92,7 +92,14 @@ func (c *Controller) join(ctx context.Context, tx *store.Tx, req join.Request) (
 		return failed(newToken(t, "the token has expired at %s", t.Expires.Format(time.RFC3339)))
 	}
 	if t.Role == mallee.RoleNC {
-		if _, err := c.putNode(ctx, tx, opJoin, t.Name, t.Partition, req.Initiator); err != nil {
+		r, err := c.putNode(ctx, tx, opJoin, t.Name, t.Partition, req.Initiator)
+		if err != nil {
+			return failed(err)
+		}
+		// Who had the name before is locked out, and must not be let in by the SAN
+		// with the secret that it knows. Sessions that are up go on.
+		r.CHAP = newCHAP(r.InstanceID)
+		if err := nodes.Put(tx, t.Name, r); err != nil {
 			return failed(err)
 		}
 	}

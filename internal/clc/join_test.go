@@ -189,7 +189,7 @@ func TestJoiningAgainLocksTheFormerMachineOut(t *testing.T) {
 	// back to its volumes.
 	s, n := c.sc("sc1", partition), c.nc("nc1")
 	id, _ := c.attached(s, n)
-	former := c.bundles[memberID(rpc.NC, "nc1")]
+	former, secret := c.bundles[memberID(rpc.NC, "nc1")], c.view().nodes["nc1"].CHAP.Password
 	delete(c.bundles, memberID(rpc.NC, "nc1"))
 	c.bundle(rpc.NC, "nc1", partition)
 	err := n.failure()
@@ -198,7 +198,15 @@ func TestJoiningAgainLocksTheFormerMachineOut(t *testing.T) {
 	_, err = c.dialWith(former).ReportNode(t.Context(), &cloudv1.NodeReport{})
 	wantError(t, err, mallee.Denied, "has joined anew")
 	again := c.connect("nc1", partition, initiator("nc1"))
-	again.attachment("as before", id, withExport)
+	told := again.until("the attachment as before", func(m *cloudv1.NodeState) bool {
+		return len(m.Attachments) == 1 && m.Attachments[0].VolumeId == string(id) && withExport(m.Attachments[0])
+	})
+	if told.GetChap().GetPassword() == secret {
+		t.Error("the machine that is locked out can log in to the SAN with the secret that it knows")
+	}
+	s.until("the new secret", func(m *cloudv1.PartitionState) bool {
+		return m.Exports[0].GetChap().GetPassword() == told.GetChap().GetPassword()
+	})
 	if at := c.attachment(id); at == nil || at.InstanceID != n.instance {
 		t.Errorf("the volume is attached to %v and was to %s", at, n.instance)
 	}
