@@ -39,6 +39,7 @@ type cluster struct {
 	dir       string
 	authority *ca.CA
 	lifetime  time.Duration // of certificates
+	quota     int64         // of the store in bytes, if not etcd's own
 	log       *logged
 	addr      string                 // for agents
 	own       *rpc.Bundle            // the controller's
@@ -90,7 +91,7 @@ func (c *cluster) start() {
 	c.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	log := slog.New(slog.NewJSONHandler(c.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	s, err := store.Open(ctx, store.Options{Dir: filepath.Join(c.dir, "etcd"), Log: slog.New(slog.DiscardHandler), UnsafeNoFsync: true})
+	s, err := store.Open(ctx, store.Options{Dir: filepath.Join(c.dir, "etcd"), Log: slog.New(slog.DiscardHandler), QuotaBytes: c.quota, UnsafeNoFsync: true})
 	if err != nil {
 		c.t.Fatal(err)
 	}

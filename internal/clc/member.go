@@ -32,16 +32,28 @@ func (c *Controller) admitPart(ctx context.Context, id rpc.Identity, first bool)
 		if m.Previous == "" {
 			return nil
 		}
-		return c.store.Update(ctx, func(tx *store.Tx) error {
-			m, found, err := members.Get(tx, memberID(id.Role, id.Name))
-			if err != nil || !found || m.Serial != id.Serial {
-				return err
-			}
-			m.Previous = ""
-			return members.Put(tx, memberID(id.Role, id.Name), m)
-		})
+		return c.dropPrevious(ctx, id)
 	}
 	return joinAgain(id, "it was renewed, and this is an old one")
+}
+
+// dropPrevious ends the former certificate of a part, which has used the present
+// one. While the store takes no writes, because its disk is full for example, the
+// part gets in all the same: it needs to be told what to do, and no record for that.
+func (c *Controller) dropPrevious(ctx context.Context, id rpc.Identity) error {
+	err := c.store.Update(ctx, func(tx *store.Tx) error {
+		m, found, err := members.Get(tx, memberID(id.Role, id.Name))
+		if err != nil || !found || m.Serial != id.Serial {
+			return err
+		}
+		m.Previous = ""
+		return members.Put(tx, memberID(id.Role, id.Name), m)
+	})
+	if mallee.KindOf(err) == mallee.Unavailable {
+		c.log.WarnContext(ctx, "the former certificate is still good", "part", id.String(), "error", err)
+		return nil
+	}
+	return err
 }
 
 // adopt makes the certificate that a part calls with the one that it has. After
