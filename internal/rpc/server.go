@@ -31,6 +31,11 @@ const (
 	keepaliveTimeout = 5 * time.Second
 )
 
+// handshakeTimeout is for how long a connection is kept that has not shown a
+// certificate. gRPC's two minutes let anybody take all descriptors there are, and
+// so stop whatever else the process does.
+const handshakeTimeout = 10 * time.Second
+
 // requestIDForm keeps what a peer sends out of our logs if it is no id.
 var requestIDForm = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
 
@@ -58,6 +63,7 @@ func NewServer(b *Bundle, log *slog.Logger, admit Admit) *grpc.Server {
 	g := guard{log: log, mayCall: admit}
 	return grpc.NewServer(
 		grpc.Creds(newFresh(b.serverTLS)),
+		grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.UnaryInterceptor(g.unary),
 		grpc.StreamInterceptor(g.stream),
 		grpc.MaxRecvMsgSize(maxMessage),
