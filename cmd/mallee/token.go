@@ -21,7 +21,7 @@ func (t *tool) tokenCreate() *cobra.Command {
 		Long: `Make a token with which one machine can join the cloud, once, as the part that is
 named. It is a secret until it is used or has expired. A part of that name that is
 there already goes on until the token is used, and is locked out then; a node keeps
-its instance id.`,
+its instance id and its volumes, and gets another CHAP secret.`,
 		Example: "  mallee token create --role nc --name nc1 --partition PARTI00\n" +
 			"  mallee token create --role sp --name san --partition PARTI00 --lifetime 24h",
 		Args: cobra.NoArgs,
