@@ -26,8 +26,8 @@ when the cloud refuses one, those before it have changed and are printed.
 A value from a file loses one end of line at its end. It is text in UTF-8 of at most
 64 KiB.` + eucaHelp,
 		Example: `  euca-modify-property -p PARTI00.storage.ncpaths=10.107.1.200,10.108.1.200
-  euca-modify-property -f PARTI00.storage.sanpassword=/root/san.secret
-  euca-modify-property -f PARTI00.storage.sanpassword=-
+  euca-modify-property -f PARTI00.storage.ncpaths=/etc/mallee/ncpaths
+  euca-modify-property -f PARTI00.storage.ncpaths=-
   euca-modify-property -r PARTI00.storage.ncpaths -r PARTI00.storage.scpaths`,
 		Args:   cobra.NoArgs,
 		PreRun: func(*cobra.Command, []string) { t.parsed = true },
