@@ -41,7 +41,7 @@ func (c *Controller) AttachVolume(ctx context.Context, volume mallee.VolumeID, i
 		if err != nil {
 			return err
 		}
-		if !found { // removed meanwhile
+		if !found || node.InstanceID != instance { // removed meanwhile, and perhaps joined as another
 			return refuse(op, mallee.NotFound, string(instance), "there is no such instance")
 		}
 		if node.Partition != r.Partition {
