@@ -4,6 +4,7 @@ package clc
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -98,7 +99,7 @@ func (c *Controller) join(ctx context.Context, tx *store.Tx, req join.Request) (
 		}
 		// Who had the name before is locked out, and must not be let in by the SAN
 		// with the secret that it knows. Sessions that are up go on.
-		r.CHAP = newCHAP(r.InstanceID)
+		r.CHAP = newCHAP(r.InstanceID, rand.Read)
 		if err := nodes.Put(tx, t.Name, r); err != nil {
 			return failed(err)
 		}

@@ -346,6 +346,13 @@ func TestCHAPIsToldToNodeAndSANAlone(t *testing.T) {
 	}
 }
 
+func TestASecretThatTheKernelTakesForNoneIsDrawnAgain(t *testing.T) {
+	drawn := strings.NewReader("\x35\x42\xcb" + strings.Repeat("x", 9) + strings.Repeat("y", 12))
+	if got := newCHAP("i-1a2b3c4d", drawn.Read).Password; got != "eXl5eXl5eXl5eXl5" {
+		t.Errorf("the password is %q", got)
+	}
+}
+
 // A controller that runs for longer than its certificate is good goes on.
 func TestTheControllerRenewsItsOwnCertificate(t *testing.T) {
 	authority, err := ca.OpenOrCreate(filepath.Join(t.TempDir(), "ca"))

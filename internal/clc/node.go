@@ -104,7 +104,7 @@ func (c *Controller) putNode(ctx context.Context, tx *store.Tx, op, name, partit
 	}
 	r.Partition, r.Initiator = partition, initiator
 	if r.CHAP.Username == "" {
-		r.CHAP = newCHAP(r.InstanceID)
+		r.CHAP = newCHAP(r.InstanceID, rand.Read)
 	}
 	if err := initiators.Put(tx, string(initiator), initiatorRecord{Node: name}); err != nil {
 		return nodeRecord{}, err
@@ -112,12 +112,19 @@ func (c *Controller) putNode(ctx context.Context, tx *store.Tx, op, name, partit
 	return r, nodes.Put(tx, name, r)
 }
 
-// newCHAP returns a secret of 96 random bits, the least that RFC 7143 §12.1.4
-// asks for, in the 16 characters that some implementations have as their limit.
-func newCHAP(id mallee.InstanceID) mallee.CHAP {
-	var random [12]byte
-	rand.Read(random[:])
-	return mallee.CHAP{Username: string(id), Password: base64.RawURLEncoding.EncodeToString(random[:])}
+// newCHAP returns a secret of 96 bits that read has drawn, the least that RFC 7143
+// §12.1.4 asks for, in the 16 characters that some implementations have as their
+// limit. One that begins with NULL is drawn again: the kernel's target takes it for
+// none at all, and the node could never log in.
+func newCHAP(id mallee.InstanceID, read func([]byte) (int, error)) mallee.CHAP {
+	for {
+		var random [12]byte
+		_, _ = read(random[:]) // crypto/rand's never fails.
+		password := base64.RawURLEncoding.EncodeToString(random[:])
+		if !strings.HasPrefix(password, "NULL") {
+			return mallee.CHAP{Username: string(id), Password: password}
+		}
+	}
 }
 
 // RemoveNode forgets a node that has no volumes: its certificate is no longer
