@@ -23,3 +23,7 @@ type Pool struct {
 	// Alarms tell a person what must be seen to; empty when all is well.
 	Alarms []string
 }
+
+// Full reports whether the pool has no room for a block that was never written.
+// A pool that nobody has told of, nil, is not full.
+func (p *Pool) Full() bool { return p != nil && p.SizeBytes > 0 && p.FreeBytes == 0 }

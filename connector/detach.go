@@ -148,20 +148,12 @@ func (c *Connector) removeMap(ctx context.Context, v Volume) (lost, err error) {
 		if err != nil {
 			return lost, err
 		}
-		usable, err := c.usable(ctx, v)
-		if err != nil {
-			return lost, err
-		}
-		if !usable {
-			// A flush would wait for ever.
-			c.log.WarnContext(ctx, "no usable path is left: I/O that waits is failed now", "wwid", v.WWID, "map", d.Name)
-			if err := c.multipath.DisableQueueing(ctx, d.Alias); err != nil {
-				return lost, err
-			}
+		ended, err := c.flush(ctx, v, d)
+		if ended {
 			queueingEnded = d.Alias
 		}
-		if err := c.flush(ctx, d); err != nil {
-			if usable || ctx.Err() != nil {
+		if err != nil {
+			if !ended || ctx.Err() != nil {
 				return lost, err
 			}
 			c.log.ErrorContext(ctx, "writes were lost: the volume had no path to write them to", "wwid", v.WWID, "error", err)
@@ -215,15 +207,36 @@ func (c *Connector) usable(ctx context.Context, v Volume) (bool, error) {
 	return false, nil
 }
 
-// flush writes back what the page cache holds.
-func (c *Connector) flush(ctx context.Context, d dm.Device) error {
+// flush writes back what the page cache holds. Once no path is usable, at first or
+// later, it ends queueing, and tells so: a flush that waits for a path may do so for
+// ever, and would keep the device open. That there are paths at first means little:
+// with a pool that is full each comes back every few seconds, and fails again.
+func (c *Connector) flush(ctx context.Context, v Volume, d dm.Device) (queueingEnded bool, err error) {
 	done := make(chan error, 1)
-	go func() { done <- c.devices.Flush(d.Name) }()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("cannot flush %s: %w", d.Name, ctx.Err())
+	for started := false; ; started = true {
+		if !queueingEnded {
+			usable, err := c.usable(ctx, v)
+			if err != nil {
+				return false, err
+			}
+			if !usable {
+				c.log.WarnContext(ctx, "no usable path is left: I/O that waits is failed now", "wwid", v.WWID, "map", d.Name)
+				if err := c.multipath.DisableQueueing(ctx, d.Alias); err != nil {
+					return false, err
+				}
+				queueingEnded = true
+			}
+		}
+		if !started {
+			go func() { done <- c.devices.Flush(d.Name) }()
+		}
+		select {
+		case err := <-done:
+			return queueingEnded, err
+		case <-ctx.Done():
+			return queueingEnded, fmt.Errorf("cannot flush %s: %w", d.Name, ctx.Err())
+		case <-time.After(retryInterval):
+		}
 	}
 }
 

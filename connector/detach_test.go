@@ -8,6 +8,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A flush fails only once, and the call that it fails in may fail for another
@@ -36,5 +39,36 @@ func TestLostWritesAreToldByTheDetachThatEnds(t *testing.T) {
 	}
 	if err := m.Detach(t.Context(), vol()); err != nil {
 		t.Errorf("told again, of another attachment: %v", err)
+	}
+}
+
+// A flush that hangs keeps the device open: without an end of it no later call
+// could detach the volume either.
+func TestAFlushThatLosesItsPathsDoesNotHang(t *testing.T) {
+	m := newMachine(t)
+	m.iscsiadm(0)
+	m.has(wwid, "dm-0")
+	m.say(pathsOf(`{"dev": "sdb", "dm_st": "active", "chk_st": "ready"}`))
+	// To open a FIFO is to wait, as a flush does for a path.
+	device := filepath.Join(m.dir, "dev/dm-0")
+	if err := os.MkdirAll(filepath.Dir(device), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mkfifo(device, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m.fail = func() {
+		go func() {
+			if f, err := os.OpenFile(device, os.O_WRONLY, 0); err == nil {
+				f.Close()
+			}
+		}()
+	}
+	time.AfterFunc(100*time.Millisecond, func() {
+		m.say(pathsOf(`{"dev": "sdb", "dm_st": "failed", "chk_st": "faulty"}`))
+	})
+	err := m.Detach(t.Context(), vol())
+	if _, ok := errors.AsType[*LostWritesError](err); !ok {
+		t.Errorf("error %v, want that writes were lost", err)
 	}
 }

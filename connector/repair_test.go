@@ -48,6 +48,7 @@ type machine struct {
 	kernel  map[string]string // the kernel's maps: UUID to name
 	resizes int               // how often multipathd was asked to resize a map
 	answers map[string]string // what a disk answers when it is asked who it is
+	fail    func()            // what happens to I/O that waits when queueing ends
 }
 
 func newMachine(t *testing.T) *machine {
@@ -150,6 +151,9 @@ func (m *machine) answer(conn net.Conn) {
 		clear(m.kernel)
 		reply = "ok\n"
 	case strings.Contains(text, "queueing map "):
+		if m.fail != nil && strings.HasPrefix(text, "disable") {
+			m.fail()
+		}
 		reply = "ok\n"
 	}
 	conn.Write(append(binary.NativeEndian.AppendUint64(nil, uint64(len(reply))), reply...))

@@ -361,3 +361,39 @@ func TestTwoVolumesWithOneIdentity(t *testing.T) {
 	c.wantState(second.ID, mallee.VolumeError, "")
 	c.wantState(first, mallee.VolumeAvailable, "")
 }
+
+// A node takes a pool without room for failing paths, and cannot tell more.
+func TestPeopleAreToldThatAFullPoolHasWritesWait(t *testing.T) {
+	c := newCluster(t)
+	s, n := c.sc("sc1", partition), c.nc("nc1")
+	id, generation := c.attached(s, n)
+	n.report(id, generation, cloudv1.AttachmentReport_STATE_ATTACHED,
+		&cloudv1.PathReport{Portal: "10.107.1.200:3260", State: "down", BlockDev: "sdb", Reason: "multipathd says failed, faulty"},
+		&cloudv1.PathReport{Portal: "10.108.1.200:3260", State: "up", BlockDev: "sdc"})
+	free := c.available(s)
+	const asReported = "multipathd says failed, faulty"
+	for _, test := range []struct {
+		name            string
+		free            uint64
+		message, reason string
+	}{
+		{"room", 1 << 20, "", asReported},
+		{"none", 0, "the pool of partition PARTI00 is full: writes of new blocks wait until it has room", asReported + "; the pool is full"},
+		{"room again", 1 << 30, "", asReported},
+	} {
+		s.report(&cloudv1.PartitionReport{Pool: &cloudv1.Pool{SizeBytes: 50 * mallee.GiB, FreeBytes: test.free}})
+		if got := c.volume(id).Message; got != test.message {
+			t.Errorf("%s: the volume says %q, want %q", test.name, got, test.message)
+		}
+		if got := c.volume(free).Message; got != "" {
+			t.Errorf("%s: a volume that nobody writes to says %q", test.name, got)
+		}
+		paths, err := c.Paths(t.Context())
+		if err != nil || len(paths) != 2 {
+			t.Fatal(paths, err)
+		}
+		if down, up := paths[0].Reason, paths[1].Reason; down != test.reason || up != "" {
+			t.Errorf("%s: the path that is down says %q, want %q; the one that is up %q", test.name, down, test.reason, up)
+		}
+	}
+}

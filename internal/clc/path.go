@@ -25,7 +25,8 @@ func (c *Controller) Paths(ctx context.Context) ([]mallee.Path, error) {
 }
 
 // currentPaths returns the paths as last reported, but none as usable whose node
-// is not connected: nobody knows.
+// is not connected: nobody knows. Of a path that is down it tells, too, that the
+// pool is full: see fullMessage.
 func (c *Controller) currentPaths(v *view) []mallee.Path {
 	silent := map[mallee.InstanceID]string{}
 	for name, r := range v.nodes {
@@ -35,8 +36,12 @@ func (c *Controller) currentPaths(v *view) []mallee.Path {
 	}
 	list := c.paths.of(v.attachments)
 	for i, p := range list {
-		if reason, ok := silent[p.InstanceID]; ok && (p.State == mallee.PathUp || p.State == mallee.PathJoining) {
+		reason, isSilent := silent[p.InstanceID]
+		switch {
+		case isSilent && (p.State == mallee.PathUp || p.State == mallee.PathJoining):
 			list[i].State, list[i].Reason = mallee.PathDown, reason
+		case !isSilent && p.State == mallee.PathDown && c.presence.pool(v.attachments[string(p.VolumeID)].Partition).Full():
+			list[i].Reason += "; the pool is full"
 		}
 	}
 	return list

@@ -93,6 +93,9 @@ func (c *Controller) Volumes(ctx context.Context) ([]mallee.Volume, error) {
 		if a, ok := v.attachments[id]; ok {
 			attachment := a.attachment(volume.ID)
 			volume.Attachment = &attachment
+			if volume.Message == "" && a.State == mallee.Attached && c.presence.pool(a.Partition).Full() {
+				volume.Message = fullMessage(a.Partition)
+			}
 		}
 		list = append(list, volume)
 	}

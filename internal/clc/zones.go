@@ -44,6 +44,18 @@ func (p *presence) pool(partition string) *mallee.Pool {
 	return nil
 }
 
+// fullMessage tells of an attached volume why its writes wait.
+//
+// A node cannot tell: LIO answers a write that finds no room with NOT READY, as it
+// does when the disk itself fails (drivers/target/target_core_transport.c, the
+// sense of TCM_LOGICAL_UNIT_COMMUNICATION_FAILURE), and dm-multipath takes that for
+// the failure of the path. It has the write tried on each path that multipathd
+// finds well again, until there is room, and never runs out of paths for long
+// enough to give it up.
+func fullMessage(partition string) string {
+	return "the pool of partition " + partition + " is full: writes of new blocks wait until it has room"
+}
+
 func newPool(p *cloudv1.Pool) *mallee.Pool {
 	return &mallee.Pool{
 		SizeBytes: p.GetSizeBytes(), FreeBytes: p.GetFreeBytes(),
