@@ -31,9 +31,24 @@ const serialPrefix = "T10 VPD Unit Serial Number: "
 // to change it would swap the disk under its initiators.
 //
 // Discards are passed on to a device that takes them, so that a thin volume
-// shrinks again. The
-// write cache is told as the device has it: for a block device the kernel asks
-// the device itself and refuses to be told otherwise.
+// shrinks again.
+//
+// The write cache is told as the device has it: for a block device the kernel asks
+// the device itself and refuses to be told otherwise. A thin volume tells of one,
+// and rightly so: a block that is written for the first time is on disk for good
+// with the next flush or FUA write of the pool, or within the second in which the
+// kernel commits by itself (drivers/md/dm-thin.c, COMMIT_PERIOD). Power that fails
+// before takes such a write away, though it was acknowledged.
+//
+// A fileio backstore would write through, for it opens its device O_DSYNC
+// (drivers/target/target_core_file.c), and is still no way out. It carries commands
+// out one at a time, in the thread that receives for their connection: one volume
+// that hangs stalls every other on the session, until the session ends. And its
+// writes go by the page cache, which tells an error of writing back once for each
+// open file (mm/filemap.c, file_check_and_advance_wb_err), of which the backstore
+// has one: of writes that fail at a time over several paths, as in a full pool, the
+// others can be acknowledged. With fd_async_io it has neither fault, and does not
+// write through.
 func (t *Target) AddBackstore(b Backstore) error {
 	if !validName(b.Name) {
 		return fmt.Errorf("%q cannot name a backstore", b.Name)
