@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mallee-io/mallee"
+	"github.com/mallee-io/mallee/internal/lab"
 	"github.com/mallee-io/mallee/internal/san"
 )
 
@@ -87,6 +88,10 @@ func (r *labRun) smallPool() {
 	r.stop()
 	r.run(r.san, "vgcreate", "small", "/dev/ubdb")
 	r.run(r.san, "lvcreate", "--yes", "--type", "thin-pool", "--zero", "n", "--chunksize", "1M", "--size", "1100M", "--name", "mallee-pool", "small")
+	// Most of its blocks are taken at once, since it does not zero them yet: the pool
+	// must be as large as a volume, and to fill all of it takes long here.
+	r.run(r.san, "lvcreate", "--yes", "--type", "thin", "--virtualsize", "700M", "--thinpool", "mallee-pool", "--name", "filler", "small")
+	r.touch(r.san, "/dev/small/filler", 700)
 	r.config = strings.NewReplacer(`"san1"`, `"san2"`, `"mallee"`, `"small"`, "/var/lib/mallee/sp", "/var/lib/mallee/sp2").Replace(labConfig)
 	r.start()
 	if got := r.run(r.san, "lvs", "--noheadings", "--options", "zero,lv_when_full", "small/mallee-pool"); strings.Join(strings.Fields(got), " ") != "zero error" {
@@ -99,12 +104,20 @@ func (r *labRun) smallPool() {
 // oldBytes is what a tenant wrote to a volume that is deleted.
 const oldBytes = "old-bytes-of-another-tenant"
 
-// zeroed has the pool give most of its blocks a second time, to the volume that it
-// returns.
+// touch writes 4 KiB of zeros at the start of each of the first blocks of 1 MiB of a
+// device, the size of the pool's.
+func (r *labRun) touch(m *lab.Machine, device string, blocks int) {
+	r.Helper()
+	r.run(m, "fio", "--name=touch", "--filename="+device, "--direct=1", "--ioengine=libaio", "--iodepth=32",
+		"--bs=4k", "--rw=write:1020k", "--size="+strconv.Itoa(blocks)+"M", "--zero_buffers")
+}
+
+// zeroed has the pool give most of its free blocks a second time, to the volume that
+// it returns.
 func (r *labRun) zeroed() san.Volume {
 	old := r.volume(nobody)
-	r.run(r.san, "sh", "-c", "yes "+oldBytes+" | dd of=/dev/small/"+string(old.ID)+" bs=1M count=1000 iflag=fullblock oflag=direct")
-	if seen := r.run(r.san, "sh", "-c", "dd if=/dev/mapper/small-mallee--pool_tdata bs=1M count=1 skip=500 2>/dev/null | grep --count "+oldBytes+"; true"); seen == "0" {
+	r.run(r.san, "sh", "-c", "yes "+oldBytes+" | dd of=/dev/small/"+string(old.ID)+" bs=1M count=300 iflag=fullblock oflag=direct")
+	if seen := r.run(r.san, "sh", "-c", "dd if=/dev/mapper/small-mallee--pool_tdata bs=1M count=1 skip=800 2>/dev/null | grep --count "+oldBytes+"; true"); seen == "0" {
 		r.Error("the pool does not hold what was written, so that the test proves nothing")
 	}
 	r.must(r.client.Unexport(r.ctx, old.ID, nobody))
@@ -113,16 +126,14 @@ func (r *labRun) zeroed() san.Volume {
 	v := r.volume(r.initiator)
 	r.must(r.login("san2", secret))
 	device := r.device(v)
-	// 4 KiB of zeros at the start of each of the pool's blocks of 1 MiB.
-	r.run(r.nc1, "fio", "--name=touch", "--filename="+device, "--direct=1", "--ioengine=libaio", "--iodepth=32",
-		"--bs=4k", "--rw=write:1020k", "--size=1000M", "--zero_buffers")
-	if _, err := r.nc1.Run(r.ctx, "cmp", "--bytes="+strconv.Itoa(1000<<20), device, "/dev/zero"); err != nil {
+	r.touch(r.nc1, device, 300)
+	if _, err := r.nc1.Run(r.ctx, "cmp", "--bytes="+strconv.Itoa(300<<20), device, "/dev/zero"); err != nil {
 		r.Errorf("a new volume does not read as zeros: %v", err)
 	}
 	return v
 }
 
-// full fills the pool up, beside the 1000 MiB of one volume, by writing to another.
+// full fills the pool up, beside the 300 MiB of one volume, by writing to another.
 func (r *labRun) full(filled, v san.Volume) {
 	r.run(r.nc1, "iscsiadm", "-m", "session", "--rescan")
 	r.run(r.nc1, "udevadm", "settle")
@@ -145,7 +156,7 @@ func (r *labRun) full(filled, v san.Volume) {
 	}
 	// What is there goes on, of this volume and of others.
 	r.must(write(v, 0, 1))
-	r.must(write(filled, 500, 1))
+	r.must(write(filled, 250, 1))
 	r.run(r.nc1, "dd", "if="+r.device(filled), "of=/dev/null", "bs=1M", "count=10", "iflag=direct")
 	if now := r.run(r.nc1, "iscsiadm", "-m", "session"); now != sessions {
 		r.Errorf("sessions with a full pool:\n%s\nbefore:\n%s", now, sessions)
