@@ -67,6 +67,7 @@ func TestCloud(t *testing.T) {
 		{"SANReboot", testSANReboot},
 		{"SANHost", testSANHost},
 		{"Grow", testGrow},
+		{"PoolFull", testPoolFull},
 		{"Secrets", testSecrets},
 		{"TenVolumes", testTenVolumes},
 		{"Loss", testLoss},
