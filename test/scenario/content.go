@@ -18,6 +18,12 @@ modprobe loop
 mkdir -p /run/udev/rules.d
 echo 'KERNEL=="loop*", ENV{SYSTEMD_READY}="0"' >/run/udev/rules.d/00-guest.rules
 udevadm control --reload
+# losetup -d of a loop that somebody has open, udev say, only marks it; until it
+# is gone its host would find the guest's disk in it.
+release() {
+	losetup -d "$1"
+	while losetup -n -O NAME | grep -qx "$1"; do sleep 0.1; done
+}
 `
 
 // Content writes to a device what tempts a host: a GPT with an LVM physical
@@ -34,11 +40,11 @@ pvcreate -q "$part1"
 vgcreate -q guestvg "$part1"
 lvcreate -q -n guestlv -l 4 guestvg
 vgchange -q -an guestvg
-losetup -d "$part1"
+release "$part1"
 part2=$(losetup -f --show -o 68157440 --sizelimit 67108864 /tmp/guest.img)
 mdadm --create /dev/md9 --run --level=1 --raid-devices=2 --metadata=1.2 "$part2" missing
 mdadm --stop /dev/md9
-losetup -d "$part2"
+release "$part2"
 dd if=/tmp/guest.img of="$1" bs=1M conv=fsync oflag=direct status=none
 rm /tmp/guest.img
 `
@@ -56,7 +62,7 @@ pvcreate -q "$disk"
 vgcreate -q wholevg "$disk"
 lvcreate -q -n wholelv -l 4 wholevg
 vgchange -q -an wholevg
-losetup -d "$disk"
+release "$disk"
 dd if=/tmp/guest.img of="$1" bs=1M conv=fsync oflag=direct status=none
 rm /tmp/guest.img
 `
