@@ -153,6 +153,13 @@ func (w *world) detach(t *testing.T, volume string) {
 // remove deletes a volume and asserts that nothing is left on any machine.
 func (w *world) remove(t *testing.T, volume string) {
 	t.Helper()
+	w.delete(t, volume)
+	w.clean(t)
+}
+
+// delete deletes a volume and waits until it is gone.
+func (w *world) delete(t *testing.T, volume string) {
+	t.Helper()
 	ctx := patience(t, time.Minute)
 	_, err := w.ec2.DeleteVolume(ctx, &ec2.DeleteVolumeInput{VolumeId: &volume})
 	must(t, err)
@@ -160,7 +167,6 @@ func (w *world) remove(t *testing.T, volume string) {
 		_, err := w.Volume(ctx, w.ec2, volume)
 		return code(err) == "InvalidVolume.NotFound", err
 	}))
-	w.clean(t)
 }
 
 // instanceOf returns the instance id of a node.

@@ -64,10 +64,11 @@ func testSecrets(t *testing.T, w *world) {
 		must(t, err)
 		replies["console of "+m.Spec.Name] = string(console)
 	}
-	w.detach(t, volume)
-	w.remove(t, volume)
-	w.detach(t, second)
-	w.remove(t, second)
+	for _, id := range []string{volume, second} {
+		w.detach(t, id)
+		w.delete(t, id)
+	}
+	w.clean(t)
 	for name, text := range stop() {
 		replies["arguments of processes on "+name] = text
 	}
