@@ -22,7 +22,12 @@ udevadm control --reload
 # is gone its host would find the guest's disk in it.
 release() {
 	losetup -d "$1"
-	while losetup -n -O NAME | grep -qx "$1"; do sleep 0.1; done
+	for try in $(seq 100); do
+		losetup -n -O NAME | grep -qx "$1" || return 0
+		sleep 0.1
+	done
+	echo "$1 is held: $(ls /sys/block/${1#/dev/}/holders) $(ls -l /proc/[0-9]*/fd 2>/dev/null | grep "$1")" >&2
+	return 1
 }
 `
 
@@ -38,8 +43,7 @@ sgdisk -n 1:2048:+64M -t 1:8e00 -n 2:0:+64M -t 2:fd00 /tmp/guest.img >/dev/null
 part1=$(losetup -f --show -o 1048576 --sizelimit 67108864 /tmp/guest.img)
 pvcreate -q "$part1"
 vgcreate -q guestvg "$part1"
-lvcreate -q -n guestlv -l 4 guestvg
-vgchange -q -an guestvg
+lvcreate -q -an -Zn -n guestlv -l 4 guestvg
 release "$part1"
 part2=$(losetup -f --show -o 68157440 --sizelimit 67108864 /tmp/guest.img)
 mdadm --create /dev/md9 --run --level=1 --raid-devices=2 --metadata=1.2 "$part2" missing
@@ -60,8 +64,7 @@ truncate -s 64M /tmp/guest.img
 disk=$(losetup -f --show /tmp/guest.img)
 pvcreate -q "$disk"
 vgcreate -q wholevg "$disk"
-lvcreate -q -n wholelv -l 4 wholevg
-vgchange -q -an wholevg
+lvcreate -q -an -Zn -n wholelv -l 4 wholevg
 release "$disk"
 dd if=/tmp/guest.img of="$1" bs=1M conv=fsync oflag=direct status=none
 rm /tmp/guest.img
