@@ -12,11 +12,12 @@ import (
 const ContentSize = 160 << 20
 
 // ownLoops keeps the host's udev from the loop devices in which a guest's disk is
-// made. They are no volumes: Debian's rules would assemble what is in them.
+// made. They are no volumes: Debian's rules would activate and assemble what is in
+// them, unless they are told with device mapper's flag to keep off.
 const ownLoops = `
 modprobe loop
 mkdir -p /run/udev/rules.d
-echo 'KERNEL=="loop*", ENV{SYSTEMD_READY}="0"' >/run/udev/rules.d/00-guest.rules
+echo 'KERNEL=="loop*", ENV{SYSTEMD_READY}="0", ENV{DM_UDEV_DISABLE_OTHER_RULES_FLAG}="1"' >/run/udev/rules.d/00-guest.rules
 udevadm control --reload
 # losetup -d of a loop that somebody has open, udev say, only marks it; until it
 # is gone its host would find the guest's disk in it.
