@@ -40,8 +40,12 @@ func testSecrets(t *testing.T, w *world) {
 
 	replies := map[string]string{}
 	for _, command := range [][]string{
-		{"volume", "show", volume, "-o", "json"}, {"volume", "list", "-o", "yaml"}, {"node", "list", "-o", "json"},
-		{"node", "show", w.instance, "-o", "json"}, {"path", "list", "-o", "json"}, {"partition", "list", "-o", "json"},
+		{"volume", "show", volume, "-o", "json"},
+		{"volume", "list", "-o", "yaml"},
+		{"node", "list", "-o", "json"},
+		{"node", "show", w.instance, "-o", "json"},
+		{"path", "list", "-o", "json"},
+		{"partition", "list", "-o", "json"},
 	} {
 		out, err := w.Tool(ctx, "mallee", command...)
 		must(t, err)
