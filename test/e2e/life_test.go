@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
 	"github.com/mallee-io/mallee/test/scenario"
 )
@@ -31,6 +32,7 @@ func testLife(t *testing.T, w *world) {
 	}
 	must(t, json.Unmarshal([]byte(call("create-volume", "--size", "1", "--availability-zone", scenario.Partition)), &volume))
 	id := volume.ID
+	must(t, w.AwaitVolume(ctx, w.ec2, id, types.VolumeStateAvailable)) // the CLI alone looks every 15 s
 	call("wait", "volume-available", "--volume-ids", id)
 	call("attach-volume", "--volume-id", id, "--instance-id", w.instance, "--device", "/dev/sdf")
 	must(t, w.AwaitAttached(ctx, w.ec2, id))
@@ -63,6 +65,7 @@ func testLife(t *testing.T, w *world) {
 		t.Errorf("describe-instances does not show %s:\n%s", id, out)
 	}
 	call("detach-volume", "--volume-id", id)
+	must(t, w.AwaitVolume(ctx, w.ec2, id, types.VolumeStateAvailable))
 	call("wait", "volume-available", "--volume-ids", id)
 	call("delete-volume", "--volume-id", id)
 	call("wait", "volume-deleted", "--volume-ids", id)

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"regexp"
 	"strings"
@@ -32,9 +33,14 @@ func testSecrets(t *testing.T, w *world) {
 	}
 
 	// Who has no secret, or another's, gets nothing.
-	for name, password := range map[string]string{"none": "", "another node's": secrets[1]} {
-		if out, err := w.logInBy(ctx, w.NC1, password); err == nil {
-			t.Errorf("a login with %s secret succeeded: %s", name, out)
+	for _, test := range []struct {
+		name, password string
+		works          bool
+	}{
+		{"no", "", false}, {"another node's", secrets[1], false}, {"the node's own", secrets[0], true},
+	} {
+		if out, err := w.logInBy(ctx, w.NC1, test.password); (err == nil) != test.works || !test.works && !strings.Contains(fmt.Sprint(err), "authorization failure") {
+			t.Errorf("a login with %s secret: %v\n%s", test.name, err, out)
 		}
 	}
 
@@ -130,8 +136,8 @@ trap 'iscsiadm -m node -T "$target" -I byhand -o delete >/dev/null 2>&1; iscsiad
 iscsiadm -m node -T "$target" -p 10.107.1.200,1 -I byhand -o new >/dev/null
 record=$(find /etc/iscsi/nodes -path "*10.107.1.200*" -name byhand)
 user=$(sed -n 's/^node.session.auth.username = //p' $(find /etc/iscsi/nodes -type f -name "mallee-*" | head -n 1))
-sed -i -e '/^node.session.auth/d' -e '/^node.startup/d' -e '/^node.session.initial_login_retry_max/d' "$record"
-sed -i "s/^# END RECORD/node.startup = manual\nnode.session.initial_login_retry_max = 1\n# END RECORD/" "$record"
+sed -i -e '/^node.session.auth/d' -e '/^node.startup/d' -e '/^node.session.scan/d' -e '/^node.session.initial_login_retry_max/d' "$record"
+sed -i "s/^# END RECORD/node.startup = manual\nnode.session.scan = manual\nnode.session.initial_login_retry_max = 1\n# END RECORD/" "$record"
 if [ -n "$password" ]; then
 	sed -i "s/^# END RECORD/node.session.auth.authmethod = CHAP\nnode.session.auth.username = $user\nnode.session.auth.password = $password\n# END RECORD/" "$record"
 fi

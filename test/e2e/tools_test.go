@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+
 	"github.com/mallee-io/mallee/test/scenario"
 )
 
@@ -39,7 +41,14 @@ func testTenVolumes(t *testing.T, w *world) {
 		must(t, err)
 		return strings.TrimSpace(out)
 	}
-	aws(append([]string{"wait", "volume-available", "--volume-ids"}, made...)...)
+	available := func() { // the CLI alone looks every 15 s
+		t.Helper()
+		for _, id := range made {
+			must(t, w.AwaitVolume(ctx, w.ec2, id, types.VolumeStateAvailable))
+		}
+		aws(append([]string{"wait", "volume-available", "--volume-ids"}, made...)...)
+	}
+	available()
 	second, err := w.InstanceOf(ctx, "nc2")
 	must(t, err)
 	for n, id := range made {
@@ -99,9 +108,11 @@ func testTenVolumes(t *testing.T, w *world) {
 	for _, id := range made {
 		aws("detach-volume", "--volume-id", id)
 	}
-	aws(append([]string{"wait", "volume-available", "--volume-ids"}, made...)...)
+	available()
 	for _, id := range made {
 		aws("delete-volume", "--volume-id", id)
+	}
+	for _, id := range made {
 		aws("wait", "volume-deleted", "--volume-ids", id)
 	}
 	w.clean(t)
