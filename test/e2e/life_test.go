@@ -87,8 +87,9 @@ func testEveryPortal(t *testing.T, w *world) {
 	must(t, w.SetProperty(ctx, "storage.ncpaths", strings.TrimSpace(before)))
 }
 
-// testRequestID follows one call through the logs of all parts.
-func testRequestID(t *testing.T, w *world) {
+// testInUse follows the call of an attach through the logs of all parts, and then
+// detaches the device while a process has it open.
+func testInUse(t *testing.T, w *world) {
 	ctx := patience(t, 2*time.Minute)
 	volume := w.create(t)
 	out, err := w.ec2.AttachVolume(ctx, &ec2.AttachVolumeInput{VolumeId: &volume, InstanceId: &w.instance, Device: aws.String("/dev/sdf")})
@@ -103,15 +104,6 @@ func testRequestID(t *testing.T, w *world) {
 			t.Errorf("no line of %s's log carries request_id %q", part.Name, id)
 		}
 	}
-	w.detach(t, volume)
-	w.remove(t, volume)
-}
-
-// testInUse detaches a device that a process has open.
-func testInUse(t *testing.T, w *world) {
-	ctx := patience(t, 2*time.Minute)
-	volume := w.create(t)
-	w.attach(t, volume)
 	holder, err := w.NC1.Spawn(ctx, "holder", "sh", "-c", "exec 3</dev/mallee/"+volume+"; exec sleep 600")
 	must(t, err)
 	must(t, scenario.Eventually(ctx, 100*time.Millisecond, func() (bool, error) {

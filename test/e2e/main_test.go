@@ -56,7 +56,6 @@ func TestCloud(t *testing.T) {
 		{"BadSignature", testBadSignature},
 		{"Life", testLife},
 		{"EveryPortal", testEveryPortal},
-		{"RequestID", testRequestID},
 		{"InUse", testInUse},
 		{"NoPath", testNoPath},
 		{"Fabric", testFabric},
