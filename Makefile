@@ -31,8 +31,8 @@ unit_packages := ca-certificates gcc libc6-dev
 generate_packages := ca-certificates protobuf-compiler
 lab_packages := ca-certificates user-mode-linux mmdebstrap gpg iproute2 iptables util-linux openssl awscli python3-boto3
 
-# Tests of the lab, and those of other packages that run in it.
-lab_tests := $(patsubst %/lab_test.go,./%,$(wildcard */lab_test.go internal/*/lab_test.go)) ./test/...
+# The packages with tests that run in the lab or as root; those are named TestLab….
+lab_tests := $(patsubst %/lab_test.go,./%,$(wildcard */lab_test.go internal/*/lab_test.go)) ./test/e2e
 
 ##@ Build
 
@@ -71,7 +71,7 @@ test: require-root lint check-generate unit lab-test ## everything, the lab incl
 .PHONY: unit
 unit: require-go ## tests that need neither root nor the lab, with the race detector
 	tools/debian-packages $(unit_packages)
-	packages=$$(go list ./... | grep --invert-match --extended-regexp '/internal/lab$$|/mallee/test/'); \
+	packages=$$(go list ./... | grep --invert-match '/test/e2e$$'); \
 	CGO_ENABLED=1 go test -race -timeout 10m $$packages
 
 .PHONY: fuzz
@@ -93,7 +93,7 @@ check-generate: require-go ## fail if `make generate` changes something
 .PHONY: lab-test
 lab-test: require-root build ## tests on real kernels, in the lab; needs root
 	tools/debian-packages $(lab_packages)
-	go test -v -p 1 -count 1 -timeout 80m -tags lab $(lab_tests)
+	go test -v -p 1 -count 1 -timeout 80m -tags lab -run '^TestLab' $(lab_tests)
 
 ##@ See it work
 

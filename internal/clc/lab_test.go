@@ -149,7 +149,7 @@ func (e tools) tryAWS(args ...string) (string, error) {
 	return e.run(awsCLI, slices.Concat([]string{"--endpoint-url", e.endpoint, "--output", "text", "ec2"}, args)...)
 }
 
-func TestBoto3(t *testing.T) {
+func TestLabBoto3(t *testing.T) {
 	e := newTools(t)
 	out, err := e.run(python, "../../test/ec2/life.py")
 	if err != nil || out != "done" {
@@ -157,7 +157,7 @@ func TestBoto3(t *testing.T) {
 	}
 }
 
-func TestAWSCLI(t *testing.T) {
+func TestLabAWSCLI(t *testing.T) {
 	e := newTools(t)
 	want := func(got, want string) {
 		t.Helper()

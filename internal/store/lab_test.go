@@ -29,16 +29,16 @@ const (
 	diskBytes   = 640 << 20
 )
 
-// TestFullDisk runs itself once more with mounts of its own: nothing is left
+// TestLabFullDisk runs itself once more with mounts of its own: nothing is left
 // mounted, however it ends.
-func TestFullDisk(t *testing.T) {
+func TestLabFullDisk(t *testing.T) {
 	if os.Getenv(inNamespace) != "" {
 		testFullDisk(t)
 		return
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "/proc/self/exe", "-test.run", "^TestFullDisk$", "-test.v")
+	cmd := exec.CommandContext(ctx, "/proc/self/exe", "-test.run", "^TestLabFullDisk$", "-test.v")
 	cmd.Env = append(os.Environ(), inNamespace+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	out, err := cmd.CombinedOutput()

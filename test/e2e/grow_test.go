@@ -17,8 +17,8 @@ import (
 	"github.com/mallee-io/mallee/test/scenario"
 )
 
-// testGrow grows a volume while a guest writes to it, with all paths and with
-// half of them.
+// testGrow grows a volume while a guest writes to it, with all paths, and with
+// half of them while the parts that have to do it are killed.
 func testGrow(t *testing.T, w *world) {
 	ctx := patience(t, 6*time.Minute)
 	volume := w.create(t)
@@ -32,6 +32,10 @@ func testGrow(t *testing.T, w *world) {
 	must(t, w.Lab.CutFabric(ctx, "fab2"))
 	must(t, w.AwaitPaths(ctx, volume, 4, 2))
 	w.grow(ctx, t, volume, 3)
+	for _, part := range []*scenario.Part{w.SP, w.NC} {
+		must(t, part.Kill(ctx))
+		must(t, part.Start(ctx))
+	}
 	must(t, w.Lab.HealFabric(ctx, "fab2"))
 	must(t, w.AwaitPaths(ctx, volume, 4, 4))
 	w.awaitSize(ctx, t, volume, 3)

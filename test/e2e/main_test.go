@@ -35,9 +35,9 @@ type world struct {
 	instance string
 }
 
-// TestCloud runs all tests of the package against one cloud. Each leaves it as
+// TestLabCloud runs all tests of the package against one cloud. Each leaves it as
 // it was: configured, all parts and paths up, without volumes.
-func TestCloud(t *testing.T) {
+func TestLabCloud(t *testing.T) {
 	w := &world{}
 	var err error
 	if w.Cloud, err = scenario.Start(t.Context(), scenario.Options{Bin: "../../build", Nodes: 2, Log: os.Stderr}); err != nil {
