@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 
 	"github.com/mallee-io/mallee"
@@ -39,7 +40,7 @@ type cluster struct {
 	dir       string
 	authority *ca.CA
 	lifetime  time.Duration // of certificates
-	quota     int64         // of the store in bytes, if not etcd's own
+	full      atomic.Bool   // the store's disk is
 	log       *logged
 	addr      string                 // for agents
 	own       *rpc.Bundle            // the controller's
@@ -87,11 +88,20 @@ func newClusterOf(t *testing.T, lifetime time.Duration) *cluster {
 	return c
 }
 
+// statfs tells of a disk that is full or has a gigabyte free.
+func (c *cluster) statfs(_ string, into *unix.Statfs_t) error {
+	*into = unix.Statfs_t{Bsize: 4096, Bavail: 1 << 18}
+	if c.full.Load() {
+		into.Bavail = 0
+	}
+	return nil
+}
+
 func (c *cluster) start() {
 	c.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	log := slog.New(slog.NewJSONHandler(c.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	s, err := store.Open(ctx, store.Options{Dir: filepath.Join(c.dir, "etcd"), Log: slog.New(slog.DiscardHandler), QuotaBytes: c.quota, UnsafeNoFsync: true})
+	s, err := store.Open(ctx, store.Options{Dir: filepath.Join(c.dir, "etcd"), Log: slog.New(slog.DiscardHandler), Statfs: c.statfs, UnsafeNoFsync: true})
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -39,7 +39,10 @@ func openEmbedded(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &room{dir: o.Dir, statfs: unix.Statfs}
+	r := &room{dir: o.Dir, statfs: o.Statfs}
+	if r.statfs == nil {
+		r.statfs = unix.Statfs
+	}
 	if err := r.check(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}

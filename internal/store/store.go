@@ -26,6 +26,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"golang.org/x/sync/semaphore"
+	"golang.org/x/sys/unix"
 )
 
 // Options says where the store is.
@@ -41,6 +42,9 @@ type Options struct {
 	// QuotaBytes is the most that an embedded etcd may hold, old revisions
 	// included; 0 means etcd's own 2 GiB.
 	QuotaBytes int64
+	// Statfs is asked how much room the disk of an embedded etcd has; nil means
+	// statfs(2). Tests fill a disk by it.
+	Statfs func(path string, into *unix.Statfs_t) error
 	// UnsafeNoFsync makes writes to an embedded etcd fast and lets a power failure
 	// lose them. It is for tests.
 	UnsafeNoFsync bool
