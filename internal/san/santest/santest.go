@@ -136,7 +136,7 @@ func refused(t *testing.T, what string, err error, kind mallee.Kind) {
 }
 
 func testManyAtOnce(t *testing.T, s suite) {
-	const n = 8
+	const n = 4
 	ids := make([]mallee.VolumeID, n)
 	for i := range ids {
 		ids[i] = mallee.NewVolumeID()
