@@ -66,7 +66,6 @@ func TestLabCloud(t *testing.T) {
 		{"SANReboot", testSANReboot},
 		{"SANHost", testSANHost},
 		{"Grow", testGrow},
-		{"PoolFull", testPoolFull},
 		{"Secrets", testSecrets},
 		{"TenVolumes", testTenVolumes},
 		{"Loss", testLoss},
