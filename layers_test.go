@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"internal/block":     {"internal/command", "golang.org/x/sys"},
 	"internal/command":   {},
 	"internal/dm":        {"internal/command", "golang.org/x/sys"},
+	"internal/durable":   {},
 	"internal/host":      {"internal/command", "internal/multipath", "internal/openiscsi", "golang.org/x/sys"},
 	"internal/join":      {".", "api/cloud/v1", "internal/rpc", "github.com/google/renameio", "google.golang.org/grpc"},
 	"internal/lio":       {".", "internal/command", "golang.org/x/sys"},

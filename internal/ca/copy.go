@@ -13,6 +13,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/mallee-io/mallee/internal/durable"
 )
 
 // Fingerprint returns the SHA-256 of the CA's certificate, in hexadecimal digits.
@@ -112,11 +114,11 @@ func (a *CA) put(dir string, rename func(from, to string) error) error {
 	if err := writeSynced(filepath.Join(made, CertFile), a.CertPEM()); err != nil {
 		return err
 	}
-	if err := syncDir(made); err != nil {
+	if err := durable.SyncDir(made); err != nil {
 		return err
 	}
 	if err := rename(made, dir); err != nil {
 		return err
 	}
-	return errors.Join(syncDir(filepath.Dir(dir)), syncDir(filepath.Dir(filepath.Dir(dir))))
+	return errors.Join(durable.SyncDir(filepath.Dir(dir)), durable.SyncDir(filepath.Dir(filepath.Dir(dir))))
 }

@@ -21,6 +21,7 @@ import (
 
 	"github.com/mallee-io/mallee"
 	"github.com/mallee-io/mallee/internal/auth"
+	"github.com/mallee-io/mallee/internal/durable"
 	"github.com/mallee-io/mallee/internal/query"
 )
 
@@ -158,7 +159,7 @@ func (d *backupDoor) restore(w http.ResponseWriter, r *http.Request) error {
 	if err := os.Rename(upload.Name(), filepath.Join(d.stateDir, pendingFile)); err != nil {
 		return err
 	}
-	if err := syncDir(d.stateDir); err != nil {
+	if err := durable.SyncDir(d.stateDir); err != nil {
 		return err
 	}
 	d.log.WarnContext(r.Context(), "a backup is restored", "access_key", proof.AccessKey, "created", b.Created, "records", len(b.records))

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/mallee-io/mallee"
+	"github.com/mallee-io/mallee/internal/durable"
 	"github.com/mallee-io/mallee/internal/store"
 )
 
@@ -93,7 +94,7 @@ func (r *restore) steps(s *store.Store, stateDir string) []restoreStep {
 		}},
 		{"replace the certificate authority", func(context.Context) error { return authority.Install(filepath.Join(stateDir, "ca")) }},
 		{"unmark the records", write(cloudRecord{CA: authority.Fingerprint()})},
-		{"remove the backup", func(context.Context) error { return errors.Join(os.Remove(r.path), syncDir(stateDir)) }},
+		{"remove the backup", func(context.Context) error { return errors.Join(os.Remove(r.path), durable.SyncDir(stateDir)) }},
 	}
 }
 
@@ -145,13 +146,4 @@ func rewanted(a attachmentRecord) attachmentRecord {
 	}
 	a.Wanted, a.Released, a.State, a.HostDevice = true, false, mallee.Attaching, ""
 	return a
-}
-
-// syncDir brings the names in a directory to the disk.
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

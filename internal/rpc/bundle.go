@@ -16,6 +16,8 @@ import (
 
 	"github.com/google/renameio/v2"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/mallee-io/mallee/internal/durable"
 )
 
 // BundleFile is the one file of a bundle's directory: key, certificate and the
@@ -85,13 +87,9 @@ func (b *Bundle) Write(dir string) error {
 	if err := renameio.WriteFile(filepath.Join(dir, BundleFile), b.current.Load().text, 0o600); err != nil {
 		return fmt.Errorf("cannot write certificates: %w", err)
 	}
-	// The name too (fsync(2)): a power failure that brought the former certificate
+	// The name too: a power failure that brought the former certificate
 	// back, after the new one was used, would lock the part out.
-	d, err := os.Open(dir)
-	if err == nil {
-		err = errors.Join(d.Sync(), d.Close())
-	}
-	if err != nil {
+	if err := durable.SyncDir(dir); err != nil {
 		return fmt.Errorf("cannot write certificates: %w", err)
 	}
 	return nil

@@ -121,20 +121,10 @@ func (e *exports) save() error {
 	if err := renameio.WriteFile(e.file, append(b, '\n'), 0o600, renameio.IgnoreUmask()); err != nil {
 		return fmt.Errorf("cannot remember what is exported: %w", err)
 	}
+	// Without it a power cut may bring the file back as it was before, and with it
+	// LUNs that other volumes have had since.
 	if err := e.syncDir(filepath.Dir(e.file)); err != nil {
 		return fmt.Errorf("cannot remember what is exported: %w", err)
 	}
 	return nil
-}
-
-// syncDirectory puts a rename in dir on disk (fsync(2): to sync a file does not
-// sync its directory's entry). Without it a power cut may bring the file back as
-// it was before, and with it LUNs that other volumes have had since.
-func syncDirectory(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

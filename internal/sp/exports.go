@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/mallee-io/mallee"
+	"github.com/mallee-io/mallee/internal/durable"
 	"github.com/mallee-io/mallee/internal/lio"
 )
 
@@ -49,7 +50,7 @@ type exports struct {
 
 func newExports(file string) *exports {
 	return &exports{
-		file: file, syncDir: syncDirectory,
+		file: file, syncDir: durable.SyncDir,
 		luns: map[exportKey]uint16{}, last: map[mallee.IQN]uint16{},
 		chap: map[mallee.IQN]mallee.CHAP{}, live: map[exportKey]bool{},
 	}
