@@ -3,8 +3,6 @@
 package mallee
 
 import (
-	"fmt"
-	"net/netip"
 	"strings"
 )
 
@@ -15,80 +13,73 @@ const NoPath = "nopath"
 // ISCSIPort is the port of a portal that is written without one (IANA: iscsi-target, RFC 7143 §13).
 const ISCSIPort = 3260
 
+// MaxPaths is how many elements a list of paths or hosts may have.
+const MaxPaths = 32
+
 // Paths is the parsed value of ncpaths or scpaths.
 type Paths struct {
 	// Any is true for "nopath": every portal that the SAN advertises. List is then empty.
 	Any  bool
-	List []netip.AddrPort // in the admin's order
+	List []PathSpec // in the admin's order
 }
 
-// ParsePaths parses the value of ncpaths or scpaths: "nopath", or addresses
-// separated by commas, each with an optional port. Blanks around an element are
-// dropped. The error names the element at fault and its place.
+// PathSpec is one element of ncpaths or scpaths: [LABEL:]HOST[:PORT].
+type PathSpec struct {
+	// Label chooses the network device that the path goes through, on each machine
+	// by its own STORAGE_INTERFACES; empty leaves the choice to routing. It applies
+	// to this element only.
+	Label string
+	Endpoint
+	// Text is the element as the admin wrote it, without the blanks around it.
+	Text string
+}
+
+// String returns the value as the admin wrote it, without blanks and without a
+// trailing comma. ParsePaths of it gives p again.
+func (p Paths) String() string {
+	if p.Any {
+		return NoPath
+	}
+	texts := make([]string, len(p.List))
+	for i, s := range p.List {
+		texts[i] = s.Text
+	}
+	return strings.Join(texts, ",")
+}
+
+// ParsePaths parses the value of ncpaths or scpaths: "nopath", or a list of
+// [LABEL:]HOST[:PORT] with commas between, where HOST is an IPv4 address, an IPv6
+// address in brackets, or a DNS name. What parses as an address before the first
+// colon is a host; with a name and a single colon, digits after it are a port,
+// and else what stands before it is a label. Blanks around an element are
+// dropped, a comma after the last is forgiven. An error is a *ListError.
 func ParsePaths(s string) (Paths, error) {
 	if strings.TrimSpace(s) == NoPath {
 		return Paths{Any: true}, nil
 	}
-	list, err := parseAddrs(s, ISCSIPort)
+	var p Paths
+	err := eachElement(s, func(element string) (string, error) {
+		spec, err := parsePathSpec(element)
+		p.List = append(p.List, spec)
+		return spec.Label + "|" + spec.key(), err
+	})
 	if err != nil {
 		return Paths{}, err
 	}
-	return Paths{List: list}, nil
+	return p, nil
 }
 
-// ParseHosts parses the value of sanhost: addresses separated by commas, each
-// with an optional port; port is the one of an element that has none. An empty
-// string is an empty list: no SAN has been named yet.
-func ParseHosts(s string, port uint16) ([]netip.AddrPort, error) {
-	if strings.TrimSpace(s) == "" {
-		return nil, nil
-	}
-	return parseAddrs(s, port)
-}
-
-func parseAddrs(s string, port uint16) ([]netip.AddrPort, error) {
-	var list []netip.AddrPort
-	seen := map[netip.AddrPort]bool{}
-	for i, element := range strings.Split(s, ",") {
-		element = strings.TrimSpace(element)
-		if element == "" {
-			return nil, fmt.Errorf("element %d of %q is empty: write addresses separated by single commas", i+1, s)
-		}
-		a, err := parseAddr(element, port)
-		if err != nil {
-			return nil, fmt.Errorf("element %d, %q, is no address: write 10.107.1.200, 10.107.1.200:3260 or [2001:db8::1]:3260", i+1, element)
-		}
-		if seen[a] {
-			return nil, fmt.Errorf("element %d, %q, is there twice", i+1, element)
-		}
-		seen[a] = true
-		list = append(list, a)
-	}
-	return list, nil
-}
-
-func parseAddr(s string, port uint16) (netip.AddrPort, error) {
-	bare := s
-	if strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") {
-		bare = s[1 : len(s)-1]
-	}
-	a, err := netip.ParseAddr(bare)
+func parsePathSpec(s string) (PathSpec, error) {
+	label, rest, err := cutLabel(s)
 	if err != nil {
-		var ap netip.AddrPort
-		if ap, err = netip.ParseAddrPort(s); err != nil {
-			return netip.AddrPort{}, err
-		}
-		a, port = ap.Addr(), ap.Port()
+		return PathSpec{}, err
 	}
-	// A zone names an interface of one machine, and may hold any character: it
-	// has no meaning to the others and no place in a file's name.
-	if port == 0 || a.Zone() != "" {
-		return netip.AddrPort{}, fmt.Errorf("no address: %q", s)
+	e, err := parseEndpoint(rest, ISCSIPort)
+	if err != nil {
+		return PathSpec{}, err
 	}
-	a = a.Unmap()
-	// Nobody answers at these.
-	if a.IsUnspecified() || a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
-		return netip.AddrPort{}, fmt.Errorf("not the address of one host: %q", s)
+	if err := e.checkLink(label); err != nil {
+		return PathSpec{}, err
 	}
-	return netip.AddrPortFrom(a, port), nil
+	return PathSpec{Label: label, Endpoint: e, Text: s}, nil
 }

@@ -76,7 +76,10 @@ func (c *Client) Paths(ctx context.Context, volumes ...mallee.VolumeID) ([]malle
 	}
 	var list []mallee.Path
 	for _, item := range out.Items {
-		list = append(list, mallee.Path(item))
+		list = append(list, mallee.Path{
+			VolumeID: item.VolumeID, InstanceID: item.InstanceID, Interface: item.Interface, Portal: item.Portal,
+			State: item.State, BlockDev: item.BlockDev, Reason: item.Reason,
+		})
 	}
 	return list, nil
 }

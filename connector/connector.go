@@ -45,10 +45,17 @@ type Volume struct {
 	Name string
 	// WWID is the identity that every path must prove: "3" and the hexadecimal
 	// digits of its NAA designator, as multipath writes it.
-	WWID    string
-	Target  string // IQN
-	LUN     uint16
+	WWID   string
+	Target string // IQN
+	LUN    uint16
+	// Portals are the expected paths. When they change, those that are new are
+	// added and proved first; then those that are gone are drained and removed one
+	// by one, and never so that fewer usable paths are left than before, unless
+	// fewer are expected.
 	Portals []Portal
+	// Expected is how many paths there should be when some of them have no Portal
+	// yet, because a name is not resolved say; 0 means as many as Portals.
+	Expected int
 	// CHAP is for logins to Target; zero for one that asks for no proof. Another
 	// one than before is used from the next login on: a session that is up stays.
 	CHAP CHAP
@@ -62,6 +69,9 @@ type Volume struct {
 type Portal struct {
 	Addr netip.AddrPort
 	TPGT uint16 // target portal group tag; LIO's first is 1
+	// NetDevice is the network device that the session is bound to, "eth1"; empty
+	// leaves the choice to routing.
+	NetDevice string
 }
 
 // Options of a Connector. The zero value works on the running system.

@@ -18,17 +18,20 @@ const (
 	PathDown        PathState = "down"        // was there, does not answer
 	PathMissing     PathState = "missing"     // no session
 	PathQuarantined PathState = "quarantined" // another identity answered; removed
+	PathDraining    PathState = "draining"    // no longer expected; still carries I/O until others have taken its place
 )
 
 // Path is one expected path of a volume and how it is.
 type Path struct {
-	Portal netip.AddrPort
-	State  PathState
-	Disk   string // "sdb", or empty
-	Reason string // why it is not up
+	Portal    netip.AddrPort
+	NetDevice string // as in Portal
+	State     PathState
+	Disk      string // "sdb", or empty
+	Reason    string // why it is not up
 }
 
-// Status is a volume's ledger: one Path for each Portal of the Volume, in that order.
+// Status is a volume's ledger: one Path for each Portal of the Volume, in that
+// order, and after those each path that is draining.
 type Status struct {
 	Ready  bool   // enough paths are up: the device may be used
 	Device string // "/dev/mallee/NAME"; empty before enough paths of its map were verified

@@ -50,7 +50,9 @@ type attachmentRecord struct {
 type pathRecord struct {
 	VolumeID   mallee.VolumeID   `json:"volume_id"`
 	InstanceID mallee.InstanceID `json:"instance_id"`
+	Text       string            `json:"text,omitempty"`
 	Interface  string            `json:"interface,omitempty"`
+	NetDevice  string            `json:"net_device,omitempty"`
 	Portal     string            `json:"portal"`
 	State      mallee.PathState  `json:"state"`
 	BlockDev   string            `json:"block_dev,omitempty"`

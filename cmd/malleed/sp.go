@@ -49,11 +49,11 @@ func runSP(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	if err := c.SP.Check(); err != nil {
 		return err
 	}
-	admin, err := mallee.ParseHosts(strings.Join(c.SP.AdminAddresses, ","), config.SPAdminPort)
+	admin, err := mallee.ParseAddrs(strings.Join(c.SP.AdminAddresses, ","), config.SPAdminPort)
 	if err != nil {
 		return fmt.Errorf("sp.admin_addresses: %w", err)
 	}
-	portals, err := mallee.ParsePaths(strings.Join(c.SP.DataAddresses, ","))
+	portals, err := mallee.ParseAddrs(strings.Join(c.SP.DataAddresses, ","), mallee.ISCSIPort)
 	if err != nil {
 		return fmt.Errorf("sp.data_addresses: %w", err)
 	}
@@ -70,7 +70,7 @@ func runSP(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	registry := telemetry.NewRegistry()
 	registry.MustRegister(p.bundle.Metric())
 	processor, err := sp.New(ctx, sp.Options{
-		Name: c.SP.Name, VolumeGroup: c.SP.VolumeGroup, Pool: c.SP.Pool, DataPortals: portals.List,
+		Name: c.SP.Name, VolumeGroup: c.SP.VolumeGroup, Pool: c.SP.Pool, DataPortals: portals,
 		StateDir: c.SP.StateDir, Log: log, Registry: registry,
 		Overcommit: c.SP.Overcommit, DataAlarm: c.SP.DataAlarm, MetadataAlarm: c.SP.MetadataAlarm,
 	})

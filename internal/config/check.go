@@ -178,7 +178,7 @@ func addresses(key string, values []string, port uint16) error {
 	if len(values) == 0 {
 		return broken(key, "", "at least one address")
 	}
-	if _, err := mallee.ParseHosts(strings.Join(values, ","), port); err != nil {
+	if _, err := mallee.ParseAddrs(strings.Join(values, ","), port); err != nil {
 		return fmt.Errorf("%s: %w", key, err)
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -213,9 +214,15 @@ func volume(w wish) (connector.Volume, error) {
 	if err != nil {
 		return v, fmt.Errorf("the property ncpaths is not usable: %w", err)
 	}
-	list := chosen.List
+	var list []netip.AddrPort
+	for _, spec := range chosen.List {
+		if spec.Label != "" || spec.Name != "" {
+			return v, fmt.Errorf("the property ncpaths is not usable: %s has a label or a name", spec.Text)
+		}
+		list = append(list, netip.AddrPortFrom(spec.Addr, spec.Port))
+	}
 	if chosen.Any {
-		if list, err = mallee.ParseHosts(joined(e.GetPortals()), mallee.ISCSIPort); err != nil {
+		if list, err = mallee.ParseAddrs(joined(e.GetPortals()), mallee.ISCSIPort); err != nil {
 			return v, fmt.Errorf("the SAN's portals are not usable: %w", err)
 		}
 	}

@@ -31,7 +31,7 @@ func TestVolumeJoinsPathsAndPortals(t *testing.T) {
 		{"nopath takes what the SAN offers", "nopath", offered, offered, ""},
 		{"a list is taken as it is", "10.108.1.200,10.109.1.1:3261", offered, []string{"10.108.1.200:3260", "10.109.1.1:3261"}, ""},
 		{"IPv6", "nopath", []string{"[2001:db8::1]:3260"}, []string{"[2001:db8::1]:3260"}, ""},
-		{"a list that is none", "10.107.1.200,", offered, nil, "the property ncpaths is not usable: element 2"},
+		{"a list that is none", "10.107.1.200,,10.108.1.200", offered, nil, "the property ncpaths is not usable: element 2"},
 		{"no ncpaths", "", offered, nil, "the property ncpaths is not usable"},
 		{"portals that are none", "nopath", []string{"san.example.com:3260"}, nil, "the SAN's portals are not usable"},
 		{"no portal", "nopath", nil, nil, "the SAN tells no portal"},
@@ -132,10 +132,10 @@ func TestStep(t *testing.T) {
 		},
 		{
 			"paths that are none leave it attached",
-			wish{DesiredAttachment: wanted, ncpaths: "10.107.1.200,"},
+			wish{DesiredAttachment: wanted, ncpaths: "10.107.1.200,,10.108.1.200"},
 			here,
 			&cloudv1.AttachmentReport{State: attached, Device: device, SizeBytes: 1 << 30, Message: "the property ncpaths is not usable: " +
-				`element 2 of "10.107.1.200," is empty: write addresses separated by single commas`},
+				`element 2 (at character 14), "": it is empty: write hosts with single commas between`},
 		},
 		{
 			"was attached as of an earlier generation",

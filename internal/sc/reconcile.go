@@ -152,7 +152,7 @@ func (r *reconciler) look(ctx context.Context) (*inventory, error) {
 }
 
 func (r *reconciler) open() error {
-	hosts, err := mallee.ParseHosts(r.want.GetSanhost(), config.SPAdminPort)
+	hosts, err := mallee.ParseAddrs(r.want.GetSanhost(), config.SPAdminPort)
 	if err != nil {
 		return fmt.Errorf("storage.sanhost: %w", err)
 	}

@@ -86,7 +86,7 @@ func (x AttachmentReport_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use AttachmentReport_State.Descriptor instead.
 func (AttachmentReport_State) EnumDescriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{17, 0}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{23, 0}
 }
 
 type RenewRequest struct {
@@ -324,11 +324,22 @@ type PartitionState struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Partition string                 `protobuf:"bytes,1,opt,name=partition,proto3" json:"partition,omitempty"`
 	// sanhost is the property's value: the SAN's admin addresses.
-	Sanhost       string           `protobuf:"bytes,2,opt,name=sanhost,proto3" json:"sanhost,omitempty"`
-	Volumes       []*DesiredVolume `protobuf:"bytes,3,rep,name=volumes,proto3" json:"volumes,omitempty"`
-	Exports       []*DesiredExport `protobuf:"bytes,4,rep,name=exports,proto3" json:"exports,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Sanhost string           `protobuf:"bytes,2,opt,name=sanhost,proto3" json:"sanhost,omitempty"`
+	Volumes []*DesiredVolume `protobuf:"bytes,3,rep,name=volumes,proto3" json:"volumes,omitempty"`
+	Exports []*DesiredExport `protobuf:"bytes,4,rep,name=exports,proto3" json:"exports,omitempty"`
+	// scpaths is the property's value: the paths over which the SC reads snapshots.
+	Scpaths string `protobuf:"bytes,5,opt,name=scpaths,proto3" json:"scpaths,omitempty"`
+	// san_user and san_password are what the SC proves itself to the SAN with,
+	// beside its certificate; both empty when the SAN asks for nothing.
+	SanUser     string `protobuf:"bytes,6,opt,name=san_user,json=sanUser,proto3" json:"san_user,omitempty"`
+	SanPassword string `protobuf:"bytes,7,opt,name=san_password,json=sanPassword,proto3" json:"san_password,omitempty"`
+	// resource_prefix and resource_suffix stand around the id in the name that a
+	// volume has on the SAN. They count when it is made; volumes keep their names.
+	ResourcePrefix string       `protobuf:"bytes,8,opt,name=resource_prefix,json=resourcePrefix,proto3" json:"resource_prefix,omitempty"`
+	ResourceSuffix string       `protobuf:"bytes,9,opt,name=resource_suffix,json=resourceSuffix,proto3" json:"resource_suffix,omitempty"`
+	Checks         []*PathCheck `protobuf:"bytes,10,rep,name=checks,proto3" json:"checks,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *PartitionState) Reset() {
@@ -385,6 +396,48 @@ func (x *PartitionState) GetVolumes() []*DesiredVolume {
 func (x *PartitionState) GetExports() []*DesiredExport {
 	if x != nil {
 		return x.Exports
+	}
+	return nil
+}
+
+func (x *PartitionState) GetScpaths() string {
+	if x != nil {
+		return x.Scpaths
+	}
+	return ""
+}
+
+func (x *PartitionState) GetSanUser() string {
+	if x != nil {
+		return x.SanUser
+	}
+	return ""
+}
+
+func (x *PartitionState) GetSanPassword() string {
+	if x != nil {
+		return x.SanPassword
+	}
+	return ""
+}
+
+func (x *PartitionState) GetResourcePrefix() string {
+	if x != nil {
+		return x.ResourcePrefix
+	}
+	return ""
+}
+
+func (x *PartitionState) GetResourceSuffix() string {
+	if x != nil {
+		return x.ResourceSuffix
+	}
+	return ""
+}
+
+func (x *PartitionState) GetChecks() []*PathCheck {
+	if x != nil {
+		return x.Checks
 	}
 	return nil
 }
@@ -566,11 +619,16 @@ func (x *DesiredExport) GetChap() *Chap {
 }
 
 type PartitionReport struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Partition     string                 `protobuf:"bytes,1,opt,name=partition,proto3" json:"partition,omitempty"`
-	Volumes       []*VolumeReport        `protobuf:"bytes,2,rep,name=volumes,proto3" json:"volumes,omitempty"`
-	Exports       []*ExportReport        `protobuf:"bytes,3,rep,name=exports,proto3" json:"exports,omitempty"`
-	Pool          *Pool                  `protobuf:"bytes,4,opt,name=pool,proto3" json:"pool,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Partition string                 `protobuf:"bytes,1,opt,name=partition,proto3" json:"partition,omitempty"`
+	Volumes   []*VolumeReport        `protobuf:"bytes,2,rep,name=volumes,proto3" json:"volumes,omitempty"`
+	Exports   []*ExportReport        `protobuf:"bytes,3,rep,name=exports,proto3" json:"exports,omitempty"`
+	Pool      *Pool                  `protobuf:"bytes,4,opt,name=pool,proto3" json:"pool,omitempty"`
+	// portals is what the SAN advertises, "address:port" each; empty while it does
+	// not answer.
+	Portals []string `protobuf:"bytes,5,rep,name=portals,proto3" json:"portals,omitempty"`
+	// site is the SC's machine, seen along scpaths.
+	Site          *Site `protobuf:"bytes,6,opt,name=site,proto3" json:"site,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -629,6 +687,20 @@ func (x *PartitionReport) GetExports() []*ExportReport {
 func (x *PartitionReport) GetPool() *Pool {
 	if x != nil {
 		return x.Pool
+	}
+	return nil
+}
+
+func (x *PartitionReport) GetPortals() []string {
+	if x != nil {
+		return x.Portals
+	}
+	return nil
+}
+
+func (x *PartitionReport) GetSite() *Site {
+	if x != nil {
+		return x.Site
 	}
 	return nil
 }
@@ -987,9 +1059,11 @@ func (x *Pool) GetAlarms() []string {
 }
 
 type WatchNodeRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Partition     string                 `protobuf:"bytes,1,opt,name=partition,proto3" json:"partition,omitempty"`
-	Initiator     string                 `protobuf:"bytes,2,opt,name=initiator,proto3" json:"initiator,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Partition string                 `protobuf:"bytes,1,opt,name=partition,proto3" json:"partition,omitempty"`
+	Initiator string                 `protobuf:"bytes,2,opt,name=initiator,proto3" json:"initiator,omitempty"`
+	// ncpaths is the list that the node works with; empty until it was told one.
+	Ncpaths       string `protobuf:"bytes,3,opt,name=ncpaths,proto3" json:"ncpaths,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1038,16 +1112,31 @@ func (x *WatchNodeRequest) GetInitiator() string {
 	return ""
 }
 
+func (x *WatchNodeRequest) GetNcpaths() string {
+	if x != nil {
+		return x.Ncpaths
+	}
+	return ""
+}
+
 type NodeState struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	InstanceId string                 `protobuf:"bytes,1,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
-	// ncpaths is the property's value of the node's partition.
+	// ncpaths is the property's value of the node's partition, or the one before
+	// for as long as the change has not come to this node: nodes change a few at a
+	// time.
 	Ncpaths string `protobuf:"bytes,2,opt,name=ncpaths,proto3" json:"ncpaths,omitempty"`
 	// nopath_timeout_seconds bounds how long I/O queues while no path is left.
 	NopathTimeoutSeconds uint32               `protobuf:"varint,3,opt,name=nopath_timeout_seconds,json=nopathTimeoutSeconds,proto3" json:"nopath_timeout_seconds,omitempty"`
 	Attachments          []*DesiredAttachment `protobuf:"bytes,4,rep,name=attachments,proto3" json:"attachments,omitempty"`
 	// chap is what the node proves itself with to the SAN.
-	Chap          *Chap `protobuf:"bytes,5,opt,name=chap,proto3" json:"chap,omitempty"`
+	Chap *Chap `protobuf:"bytes,5,opt,name=chap,proto3" json:"chap,omitempty"`
+	// min_paths is how many verified paths a device has when it is handed out.
+	MinPaths uint32 `protobuf:"varint,6,opt,name=min_paths,json=minPaths,proto3" json:"min_paths,omitempty"`
+	// portals is what the SAN advertises, "address:port" each: what "nopath" means
+	// to a node that has no export to tell it.
+	Portals       []string     `protobuf:"bytes,7,rep,name=portals,proto3" json:"portals,omitempty"`
+	Checks        []*PathCheck `protobuf:"bytes,8,rep,name=checks,proto3" json:"checks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1117,6 +1206,454 @@ func (x *NodeState) GetChap() *Chap {
 	return nil
 }
 
+func (x *NodeState) GetMinPaths() uint32 {
+	if x != nil {
+		return x.MinPaths
+	}
+	return 0
+}
+
+func (x *NodeState) GetPortals() []string {
+	if x != nil {
+		return x.Portals
+	}
+	return nil
+}
+
+func (x *NodeState) GetChecks() []*PathCheck {
+	if x != nil {
+		return x.Checks
+	}
+	return nil
+}
+
+// PathCheck asks what a list of paths would mean on a machine. It changes
+// nothing there. It stands in the state until it is answered or given up.
+type PathCheck struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Paths string                 `protobuf:"bytes,2,opt,name=paths,proto3" json:"paths,omitempty"` // as in ncpaths
+	// probe asks to open a TCP connection to portals of which there is no other
+	// evidence, and to reset it. It holds a portal up for others, so that one
+	// machine at a time is asked.
+	Probe         bool `protobuf:"varint,3,opt,name=probe,proto3" json:"probe,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PathCheck) Reset() {
+	*x = PathCheck{}
+	mi := &file_cloud_v1_cloud_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PathCheck) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PathCheck) ProtoMessage() {}
+
+func (x *PathCheck) ProtoReflect() protoreflect.Message {
+	mi := &file_cloud_v1_cloud_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PathCheck.ProtoReflect.Descriptor instead.
+func (*PathCheck) Descriptor() ([]byte, []int) {
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *PathCheck) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *PathCheck) GetPaths() string {
+	if x != nil {
+		return x.Paths
+	}
+	return ""
+}
+
+func (x *PathCheck) GetProbe() bool {
+	if x != nil {
+		return x.Probe
+	}
+	return false
+}
+
+type PathCheckAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Reach         []*Reach               `protobuf:"bytes,2,rep,name=reach,proto3" json:"reach,omitempty"` // in the order of the list
+	Warnings      []string               `protobuf:"bytes,3,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	Error         string                 `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"` // why there is no answer; empty when there is
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PathCheckAnswer) Reset() {
+	*x = PathCheckAnswer{}
+	mi := &file_cloud_v1_cloud_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PathCheckAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PathCheckAnswer) ProtoMessage() {}
+
+func (x *PathCheckAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_cloud_v1_cloud_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PathCheckAnswer.ProtoReflect.Descriptor instead.
+func (*PathCheckAnswer) Descriptor() ([]byte, []int) {
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *PathCheckAnswer) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *PathCheckAnswer) GetReach() []*Reach {
+	if x != nil {
+		return x.Reach
+	}
+	return nil
+}
+
+func (x *PathCheckAnswer) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+func (x *PathCheckAnswer) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+// Reach is one path of a list, as one machine sees it.
+type Reach struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Text   string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`     // the element of the list; the address for "nopath"
+	Label  string                 `protobuf:"bytes,2,opt,name=label,proto3" json:"label,omitempty"`   // of the element
+	Device string                 `protobuf:"bytes,3,opt,name=device,proto3" json:"device,omitempty"` // the network device that it is bound to; empty for routing's choice
+	Portal string                 `protobuf:"bytes,4,opt,name=portal,proto3" json:"portal,omitempty"` // "address:port"; empty while it is not resolved
+	// state is a mallee.ReachState.
+	State string `protobuf:"bytes,5,opt,name=state,proto3" json:"state,omitempty"`
+	// evidence is a mallee.ReachEvidence.
+	Evidence      string `protobuf:"bytes,6,opt,name=evidence,proto3" json:"evidence,omitempty"`
+	Reason        string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"` // why it is not reachable; empty when it is
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Reach) Reset() {
+	*x = Reach{}
+	mi := &file_cloud_v1_cloud_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reach) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reach) ProtoMessage() {}
+
+func (x *Reach) ProtoReflect() protoreflect.Message {
+	mi := &file_cloud_v1_cloud_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Reach.ProtoReflect.Descriptor instead.
+func (*Reach) Descriptor() ([]byte, []int) {
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Reach) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *Reach) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
+}
+
+func (x *Reach) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
+func (x *Reach) GetPortal() string {
+	if x != nil {
+		return x.Portal
+	}
+	return ""
+}
+
+func (x *Reach) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *Reach) GetEvidence() string {
+	if x != nil {
+		return x.Evidence
+	}
+	return ""
+}
+
+func (x *Reach) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// NetDevice is a network device of a machine.
+type NetDevice struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Up            bool                   `protobuf:"varint,2,opt,name=up,proto3" json:"up,omitempty"`              // administratively up, with carrier
+	Addresses     []string               `protobuf:"bytes,3,rep,name=addresses,proto3" json:"addresses,omitempty"` // "10.107.1.101/24"
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NetDevice) Reset() {
+	*x = NetDevice{}
+	mi := &file_cloud_v1_cloud_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NetDevice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NetDevice) ProtoMessage() {}
+
+func (x *NetDevice) ProtoReflect() protoreflect.Message {
+	mi := &file_cloud_v1_cloud_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NetDevice.ProtoReflect.Descriptor instead.
+func (*NetDevice) Descriptor() ([]byte, []int) {
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *NetDevice) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *NetDevice) GetUp() bool {
+	if x != nil {
+		return x.Up
+	}
+	return false
+}
+
+func (x *NetDevice) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
+// InterfaceLabel is one entry of STORAGE_INTERFACES.
+type InterfaceLabel struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Label         string                 `protobuf:"bytes,1,opt,name=label,proto3" json:"label,omitempty"`
+	Device        string                 `protobuf:"bytes,2,opt,name=device,proto3" json:"device,omitempty"`
+	Source        string                 `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`   // the file that it stands in
+	Problem       string                 `protobuf:"bytes,4,opt,name=problem,proto3" json:"problem,omitempty"` // why it is of no use; empty when it is
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InterfaceLabel) Reset() {
+	*x = InterfaceLabel{}
+	mi := &file_cloud_v1_cloud_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InterfaceLabel) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InterfaceLabel) ProtoMessage() {}
+
+func (x *InterfaceLabel) ProtoReflect() protoreflect.Message {
+	mi := &file_cloud_v1_cloud_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InterfaceLabel.ProtoReflect.Descriptor instead.
+func (*InterfaceLabel) Descriptor() ([]byte, []int) {
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *InterfaceLabel) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
+}
+
+func (x *InterfaceLabel) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
+func (x *InterfaceLabel) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *InterfaceLabel) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+// Site is a machine as paths see it.
+type Site struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Devices       []*NetDevice           `protobuf:"bytes,1,rep,name=devices,proto3" json:"devices,omitempty"`
+	Labels        []*InterfaceLabel      `protobuf:"bytes,2,rep,name=labels,proto3" json:"labels,omitempty"`
+	Reach         []*Reach               `protobuf:"bytes,3,rep,name=reach,proto3" json:"reach,omitempty"` // of the list that the machine works with
+	Warnings      []string               `protobuf:"bytes,4,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Site) Reset() {
+	*x = Site{}
+	mi := &file_cloud_v1_cloud_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Site) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Site) ProtoMessage() {}
+
+func (x *Site) ProtoReflect() protoreflect.Message {
+	mi := &file_cloud_v1_cloud_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Site.ProtoReflect.Descriptor instead.
+func (*Site) Descriptor() ([]byte, []int) {
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Site) GetDevices() []*NetDevice {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
+}
+
+func (x *Site) GetLabels() []*InterfaceLabel {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *Site) GetReach() []*Reach {
+	if x != nil {
+		return x.Reach
+	}
+	return nil
+}
+
+func (x *Site) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
 type DesiredAttachment struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	VolumeId   string                 `protobuf:"bytes,1,opt,name=volume_id,json=volumeId,proto3" json:"volume_id,omitempty"`
@@ -1135,7 +1672,7 @@ type DesiredAttachment struct {
 
 func (x *DesiredAttachment) Reset() {
 	*x = DesiredAttachment{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[15]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1147,7 +1684,7 @@ func (x *DesiredAttachment) String() string {
 func (*DesiredAttachment) ProtoMessage() {}
 
 func (x *DesiredAttachment) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[15]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1160,7 +1697,7 @@ func (x *DesiredAttachment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DesiredAttachment.ProtoReflect.Descriptor instead.
 func (*DesiredAttachment) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{15}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DesiredAttachment) GetVolumeId() string {
@@ -1206,15 +1743,21 @@ func (x *DesiredAttachment) GetSizeBytes() uint64 {
 }
 
 type NodeReport struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Attachments   []*AttachmentReport    `protobuf:"bytes,1,rep,name=attachments,proto3" json:"attachments,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Attachments []*AttachmentReport    `protobuf:"bytes,1,rep,name=attachments,proto3" json:"attachments,omitempty"`
+	// ncpaths is the list that the node works with.
+	Ncpaths string `protobuf:"bytes,2,opt,name=ncpaths,proto3" json:"ncpaths,omitempty"`
+	// settled is true when no attachment has anything left to add or to remove for
+	// that list, as far as its paths can be reached.
+	Settled       bool  `protobuf:"varint,3,opt,name=settled,proto3" json:"settled,omitempty"`
+	Site          *Site `protobuf:"bytes,4,opt,name=site,proto3" json:"site,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *NodeReport) Reset() {
 	*x = NodeReport{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[16]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1226,7 +1769,7 @@ func (x *NodeReport) String() string {
 func (*NodeReport) ProtoMessage() {}
 
 func (x *NodeReport) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[16]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1239,12 +1782,33 @@ func (x *NodeReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeReport.ProtoReflect.Descriptor instead.
 func (*NodeReport) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{16}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *NodeReport) GetAttachments() []*AttachmentReport {
 	if x != nil {
 		return x.Attachments
+	}
+	return nil
+}
+
+func (x *NodeReport) GetNcpaths() string {
+	if x != nil {
+		return x.Ncpaths
+	}
+	return ""
+}
+
+func (x *NodeReport) GetSettled() bool {
+	if x != nil {
+		return x.Settled
+	}
+	return false
+}
+
+func (x *NodeReport) GetSite() *Site {
+	if x != nil {
+		return x.Site
 	}
 	return nil
 }
@@ -1266,7 +1830,7 @@ type AttachmentReport struct {
 
 func (x *AttachmentReport) Reset() {
 	*x = AttachmentReport{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[17]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1278,7 +1842,7 @@ func (x *AttachmentReport) String() string {
 func (*AttachmentReport) ProtoMessage() {}
 
 func (x *AttachmentReport) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[17]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1291,7 +1855,7 @@ func (x *AttachmentReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachmentReport.ProtoReflect.Descriptor instead.
 func (*AttachmentReport) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{17}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *AttachmentReport) GetVolumeId() string {
@@ -1345,19 +1909,21 @@ func (x *AttachmentReport) GetSizeBytes() uint64 {
 
 type PathReport struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
-	Interface string                 `protobuf:"bytes,1,opt,name=interface,proto3" json:"interface,omitempty"`
-	Portal    string                 `protobuf:"bytes,2,opt,name=portal,proto3" json:"portal,omitempty"`
+	Interface string                 `protobuf:"bytes,1,opt,name=interface,proto3" json:"interface,omitempty"` // the label
+	Portal    string                 `protobuf:"bytes,2,opt,name=portal,proto3" json:"portal,omitempty"`       // "address:port"; empty for one that is not resolved
 	// state is a mallee.PathState.
 	State         string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
 	BlockDev      string `protobuf:"bytes,4,opt,name=block_dev,json=blockDev,proto3" json:"block_dev,omitempty"`
 	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	Text          string `protobuf:"bytes,6,opt,name=text,proto3" json:"text,omitempty"`     // the element of ncpaths; empty for one that it no longer names
+	Device        string `protobuf:"bytes,7,opt,name=device,proto3" json:"device,omitempty"` // the network device that it is bound to; empty for routing's choice
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PathReport) Reset() {
 	*x = PathReport{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[18]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1369,7 +1935,7 @@ func (x *PathReport) String() string {
 func (*PathReport) ProtoMessage() {}
 
 func (x *PathReport) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[18]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1382,7 +1948,7 @@ func (x *PathReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PathReport.ProtoReflect.Descriptor instead.
 func (*PathReport) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{18}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PathReport) GetInterface() string {
@@ -1420,6 +1986,20 @@ func (x *PathReport) GetReason() string {
 	return ""
 }
 
+func (x *PathReport) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *PathReport) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
 var File_cloud_v1_cloud_proto protoreflect.FileDescriptor
 
 const file_cloud_v1_cloud_proto_rawDesc = "" +
@@ -1435,12 +2015,19 @@ const file_cloud_v1_cloud_proto_rawDesc = "" +
 	"\bpassword\x18\x02 \x01(\tR\bpassword\"\x10\n" +
 	"\x0eReportResponse\"5\n" +
 	"\x15WatchPartitionRequest\x12\x1c\n" +
-	"\tpartition\x18\x01 \x01(\tR\tpartition\"\xbc\x01\n" +
+	"\tpartition\x18\x01 \x01(\tR\tpartition\"\x9a\x03\n" +
 	"\x0ePartitionState\x12\x1c\n" +
 	"\tpartition\x18\x01 \x01(\tR\tpartition\x12\x18\n" +
 	"\asanhost\x18\x02 \x01(\tR\asanhost\x128\n" +
 	"\avolumes\x18\x03 \x03(\v2\x1e.mallee.cloud.v1.DesiredVolumeR\avolumes\x128\n" +
-	"\aexports\x18\x04 \x03(\v2\x1e.mallee.cloud.v1.DesiredExportR\aexports\"\xa6\x01\n" +
+	"\aexports\x18\x04 \x03(\v2\x1e.mallee.cloud.v1.DesiredExportR\aexports\x12\x18\n" +
+	"\ascpaths\x18\x05 \x01(\tR\ascpaths\x12\x19\n" +
+	"\bsan_user\x18\x06 \x01(\tR\asanUser\x12!\n" +
+	"\fsan_password\x18\a \x01(\tR\vsanPassword\x12'\n" +
+	"\x0fresource_prefix\x18\b \x01(\tR\x0eresourcePrefix\x12'\n" +
+	"\x0fresource_suffix\x18\t \x01(\tR\x0eresourceSuffix\x122\n" +
+	"\x06checks\x18\n" +
+	" \x03(\v2\x1a.mallee.cloud.v1.PathCheckR\x06checks\"\xa6\x01\n" +
 	"\rDesiredVolume\x12\x1b\n" +
 	"\tvolume_id\x18\x01 \x01(\tR\bvolumeId\x12\x1d\n" +
 	"\n" +
@@ -1460,12 +2047,14 @@ const file_cloud_v1_cloud_proto_rawDesc = "" +
 	"\x06wanted\x18\x05 \x01(\bR\x06wanted\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x06 \x01(\tR\trequestId\x12)\n" +
-	"\x04chap\x18\a \x01(\v2\x15.mallee.cloud.v1.ChapR\x04chap\"\xcc\x01\n" +
+	"\x04chap\x18\a \x01(\v2\x15.mallee.cloud.v1.ChapR\x04chap\"\x91\x02\n" +
 	"\x0fPartitionReport\x12\x1c\n" +
 	"\tpartition\x18\x01 \x01(\tR\tpartition\x127\n" +
 	"\avolumes\x18\x02 \x03(\v2\x1d.mallee.cloud.v1.VolumeReportR\avolumes\x127\n" +
 	"\aexports\x18\x03 \x03(\v2\x1d.mallee.cloud.v1.ExportReportR\aexports\x12)\n" +
-	"\x04pool\x18\x04 \x01(\v2\x15.mallee.cloud.v1.PoolR\x04pool\"\xc0\x01\n" +
+	"\x04pool\x18\x04 \x01(\v2\x15.mallee.cloud.v1.PoolR\x04pool\x12\x18\n" +
+	"\aportals\x18\x05 \x03(\tR\aportals\x12)\n" +
+	"\x04site\x18\x06 \x01(\v2\x15.mallee.cloud.v1.SiteR\x04site\"\xc0\x01\n" +
 	"\fVolumeReport\x12\x1b\n" +
 	"\tvolume_id\x18\x01 \x01(\tR\bvolumeId\x12\x18\n" +
 	"\apresent\x18\x02 \x01(\bR\apresent\x12\x14\n" +
@@ -1500,17 +2089,52 @@ const file_cloud_v1_cloud_proto_rawDesc = "" +
 	"\x13promise_limit_bytes\x18\x04 \x01(\x04R\x11promiseLimitBytes\x12.\n" +
 	"\x13metadata_size_bytes\x18\x05 \x01(\x04R\x11metadataSizeBytes\x12.\n" +
 	"\x13metadata_free_bytes\x18\x06 \x01(\x04R\x11metadataFreeBytes\x12\x16\n" +
-	"\x06alarms\x18\a \x03(\tR\x06alarms\"N\n" +
+	"\x06alarms\x18\a \x03(\tR\x06alarms\"h\n" +
 	"\x10WatchNodeRequest\x12\x1c\n" +
 	"\tpartition\x18\x01 \x01(\tR\tpartition\x12\x1c\n" +
-	"\tinitiator\x18\x02 \x01(\tR\tinitiator\"\xed\x01\n" +
+	"\tinitiator\x18\x02 \x01(\tR\tinitiator\x12\x18\n" +
+	"\ancpaths\x18\x03 \x01(\tR\ancpaths\"\xd8\x02\n" +
 	"\tNodeState\x12\x1f\n" +
 	"\vinstance_id\x18\x01 \x01(\tR\n" +
 	"instanceId\x12\x18\n" +
 	"\ancpaths\x18\x02 \x01(\tR\ancpaths\x124\n" +
 	"\x16nopath_timeout_seconds\x18\x03 \x01(\rR\x14nopathTimeoutSeconds\x12D\n" +
 	"\vattachments\x18\x04 \x03(\v2\".mallee.cloud.v1.DesiredAttachmentR\vattachments\x12)\n" +
-	"\x04chap\x18\x05 \x01(\v2\x15.mallee.cloud.v1.ChapR\x04chap\"\xd7\x01\n" +
+	"\x04chap\x18\x05 \x01(\v2\x15.mallee.cloud.v1.ChapR\x04chap\x12\x1b\n" +
+	"\tmin_paths\x18\x06 \x01(\rR\bminPaths\x12\x18\n" +
+	"\aportals\x18\a \x03(\tR\aportals\x122\n" +
+	"\x06checks\x18\b \x03(\v2\x1a.mallee.cloud.v1.PathCheckR\x06checks\"G\n" +
+	"\tPathCheck\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05paths\x18\x02 \x01(\tR\x05paths\x12\x14\n" +
+	"\x05probe\x18\x03 \x01(\bR\x05probe\"\x81\x01\n" +
+	"\x0fPathCheckAnswer\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12,\n" +
+	"\x05reach\x18\x02 \x03(\v2\x16.mallee.cloud.v1.ReachR\x05reach\x12\x1a\n" +
+	"\bwarnings\x18\x03 \x03(\tR\bwarnings\x12\x14\n" +
+	"\x05error\x18\x04 \x01(\tR\x05error\"\xab\x01\n" +
+	"\x05Reach\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\x12\x14\n" +
+	"\x05label\x18\x02 \x01(\tR\x05label\x12\x16\n" +
+	"\x06device\x18\x03 \x01(\tR\x06device\x12\x16\n" +
+	"\x06portal\x18\x04 \x01(\tR\x06portal\x12\x14\n" +
+	"\x05state\x18\x05 \x01(\tR\x05state\x12\x1a\n" +
+	"\bevidence\x18\x06 \x01(\tR\bevidence\x12\x16\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\"M\n" +
+	"\tNetDevice\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
+	"\x02up\x18\x02 \x01(\bR\x02up\x12\x1c\n" +
+	"\taddresses\x18\x03 \x03(\tR\taddresses\"p\n" +
+	"\x0eInterfaceLabel\x12\x14\n" +
+	"\x05label\x18\x01 \x01(\tR\x05label\x12\x16\n" +
+	"\x06device\x18\x02 \x01(\tR\x06device\x12\x16\n" +
+	"\x06source\x18\x03 \x01(\tR\x06source\x12\x18\n" +
+	"\aproblem\x18\x04 \x01(\tR\aproblem\"\xbf\x01\n" +
+	"\x04Site\x124\n" +
+	"\adevices\x18\x01 \x03(\v2\x1a.mallee.cloud.v1.NetDeviceR\adevices\x127\n" +
+	"\x06labels\x18\x02 \x03(\v2\x1f.mallee.cloud.v1.InterfaceLabelR\x06labels\x12,\n" +
+	"\x05reach\x18\x03 \x03(\v2\x16.mallee.cloud.v1.ReachR\x05reach\x12\x1a\n" +
+	"\bwarnings\x18\x04 \x03(\tR\bwarnings\"\xd7\x01\n" +
 	"\x11DesiredAttachment\x12\x1b\n" +
 	"\tvolume_id\x18\x01 \x01(\tR\bvolumeId\x12\x1e\n" +
 	"\n" +
@@ -1521,10 +2145,13 @@ const file_cloud_v1_cloud_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x05 \x01(\tR\trequestId\x12\x1d\n" +
 	"\n" +
-	"size_bytes\x18\x06 \x01(\x04R\tsizeBytes\"Q\n" +
+	"size_bytes\x18\x06 \x01(\x04R\tsizeBytes\"\xb0\x01\n" +
 	"\n" +
 	"NodeReport\x12C\n" +
-	"\vattachments\x18\x01 \x03(\v2!.mallee.cloud.v1.AttachmentReportR\vattachments\"\x84\x03\n" +
+	"\vattachments\x18\x01 \x03(\v2!.mallee.cloud.v1.AttachmentReportR\vattachments\x12\x18\n" +
+	"\ancpaths\x18\x02 \x01(\tR\ancpaths\x12\x18\n" +
+	"\asettled\x18\x03 \x01(\bR\asettled\x12)\n" +
+	"\x04site\x18\x04 \x01(\v2\x15.mallee.cloud.v1.SiteR\x04site\"\x84\x03\n" +
 	"\x10AttachmentReport\x12\x1b\n" +
 	"\tvolume_id\x18\x01 \x01(\tR\bvolumeId\x12\x1e\n" +
 	"\n" +
@@ -1541,20 +2168,23 @@ const file_cloud_v1_cloud_proto_rawDesc = "" +
 	"\x0fSTATE_ATTACHING\x10\x01\x12\x12\n" +
 	"\x0eSTATE_ATTACHED\x10\x02\x12\x13\n" +
 	"\x0fSTATE_DETACHING\x10\x03\x12\x12\n" +
-	"\x0eSTATE_DETACHED\x10\x04\"\x8d\x01\n" +
+	"\x0eSTATE_DETACHED\x10\x04\"\xb9\x01\n" +
 	"\n" +
 	"PathReport\x12\x1c\n" +
 	"\tinterface\x18\x01 \x01(\tR\tinterface\x12\x16\n" +
 	"\x06portal\x18\x02 \x01(\tR\x06portal\x12\x14\n" +
 	"\x05state\x18\x03 \x01(\tR\x05state\x12\x1b\n" +
 	"\tblock_dev\x18\x04 \x01(\tR\bblockDev\x12\x16\n" +
-	"\x06reason\x18\x05 \x01(\tR\x06reason2\x9c\x03\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x12\n" +
+	"\x04text\x18\x06 \x01(\tR\x04text\x12\x16\n" +
+	"\x06device\x18\a \x01(\tR\x06device2\xf2\x03\n" +
 	"\x05Cloud\x12[\n" +
 	"\x0eWatchPartition\x12&.mallee.cloud.v1.WatchPartitionRequest\x1a\x1f.mallee.cloud.v1.PartitionState0\x01\x12T\n" +
 	"\x0fReportPartition\x12 .mallee.cloud.v1.PartitionReport\x1a\x1f.mallee.cloud.v1.ReportResponse\x12L\n" +
 	"\tWatchNode\x12!.mallee.cloud.v1.WatchNodeRequest\x1a\x1a.mallee.cloud.v1.NodeState0\x01\x12J\n" +
 	"\n" +
-	"ReportNode\x12\x1b.mallee.cloud.v1.NodeReport\x1a\x1f.mallee.cloud.v1.ReportResponse\x12F\n" +
+	"ReportNode\x12\x1b.mallee.cloud.v1.NodeReport\x1a\x1f.mallee.cloud.v1.ReportResponse\x12T\n" +
+	"\x0fAnswerPathCheck\x12 .mallee.cloud.v1.PathCheckAnswer\x1a\x1f.mallee.cloud.v1.ReportResponse\x12F\n" +
 	"\x05Renew\x12\x1d.mallee.cloud.v1.RenewRequest\x1a\x1e.mallee.cloud.v1.RenewResponseB2Z0github.com/mallee-io/mallee/api/cloud/v1;cloudv1b\x06proto3"
 
 var (
@@ -1570,7 +2200,7 @@ func file_cloud_v1_cloud_proto_rawDescGZIP() []byte {
 }
 
 var file_cloud_v1_cloud_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_cloud_v1_cloud_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_cloud_v1_cloud_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_cloud_v1_cloud_proto_goTypes = []any{
 	(AttachmentReport_State)(0),   // 0: mallee.cloud.v1.AttachmentReport.State
 	(*RenewRequest)(nil),          // 1: mallee.cloud.v1.RenewRequest
@@ -1588,40 +2218,56 @@ var file_cloud_v1_cloud_proto_goTypes = []any{
 	(*Pool)(nil),                  // 13: mallee.cloud.v1.Pool
 	(*WatchNodeRequest)(nil),      // 14: mallee.cloud.v1.WatchNodeRequest
 	(*NodeState)(nil),             // 15: mallee.cloud.v1.NodeState
-	(*DesiredAttachment)(nil),     // 16: mallee.cloud.v1.DesiredAttachment
-	(*NodeReport)(nil),            // 17: mallee.cloud.v1.NodeReport
-	(*AttachmentReport)(nil),      // 18: mallee.cloud.v1.AttachmentReport
-	(*PathReport)(nil),            // 19: mallee.cloud.v1.PathReport
+	(*PathCheck)(nil),             // 16: mallee.cloud.v1.PathCheck
+	(*PathCheckAnswer)(nil),       // 17: mallee.cloud.v1.PathCheckAnswer
+	(*Reach)(nil),                 // 18: mallee.cloud.v1.Reach
+	(*NetDevice)(nil),             // 19: mallee.cloud.v1.NetDevice
+	(*InterfaceLabel)(nil),        // 20: mallee.cloud.v1.InterfaceLabel
+	(*Site)(nil),                  // 21: mallee.cloud.v1.Site
+	(*DesiredAttachment)(nil),     // 22: mallee.cloud.v1.DesiredAttachment
+	(*NodeReport)(nil),            // 23: mallee.cloud.v1.NodeReport
+	(*AttachmentReport)(nil),      // 24: mallee.cloud.v1.AttachmentReport
+	(*PathReport)(nil),            // 25: mallee.cloud.v1.PathReport
 }
 var file_cloud_v1_cloud_proto_depIdxs = []int32{
 	7,  // 0: mallee.cloud.v1.PartitionState.volumes:type_name -> mallee.cloud.v1.DesiredVolume
 	8,  // 1: mallee.cloud.v1.PartitionState.exports:type_name -> mallee.cloud.v1.DesiredExport
-	3,  // 2: mallee.cloud.v1.DesiredExport.chap:type_name -> mallee.cloud.v1.Chap
-	10, // 3: mallee.cloud.v1.PartitionReport.volumes:type_name -> mallee.cloud.v1.VolumeReport
-	11, // 4: mallee.cloud.v1.PartitionReport.exports:type_name -> mallee.cloud.v1.ExportReport
-	13, // 5: mallee.cloud.v1.PartitionReport.pool:type_name -> mallee.cloud.v1.Pool
-	12, // 6: mallee.cloud.v1.ExportReport.export:type_name -> mallee.cloud.v1.Export
-	16, // 7: mallee.cloud.v1.NodeState.attachments:type_name -> mallee.cloud.v1.DesiredAttachment
-	3,  // 8: mallee.cloud.v1.NodeState.chap:type_name -> mallee.cloud.v1.Chap
-	12, // 9: mallee.cloud.v1.DesiredAttachment.export:type_name -> mallee.cloud.v1.Export
-	18, // 10: mallee.cloud.v1.NodeReport.attachments:type_name -> mallee.cloud.v1.AttachmentReport
-	0,  // 11: mallee.cloud.v1.AttachmentReport.state:type_name -> mallee.cloud.v1.AttachmentReport.State
-	19, // 12: mallee.cloud.v1.AttachmentReport.paths:type_name -> mallee.cloud.v1.PathReport
-	5,  // 13: mallee.cloud.v1.Cloud.WatchPartition:input_type -> mallee.cloud.v1.WatchPartitionRequest
-	9,  // 14: mallee.cloud.v1.Cloud.ReportPartition:input_type -> mallee.cloud.v1.PartitionReport
-	14, // 15: mallee.cloud.v1.Cloud.WatchNode:input_type -> mallee.cloud.v1.WatchNodeRequest
-	17, // 16: mallee.cloud.v1.Cloud.ReportNode:input_type -> mallee.cloud.v1.NodeReport
-	1,  // 17: mallee.cloud.v1.Cloud.Renew:input_type -> mallee.cloud.v1.RenewRequest
-	6,  // 18: mallee.cloud.v1.Cloud.WatchPartition:output_type -> mallee.cloud.v1.PartitionState
-	4,  // 19: mallee.cloud.v1.Cloud.ReportPartition:output_type -> mallee.cloud.v1.ReportResponse
-	15, // 20: mallee.cloud.v1.Cloud.WatchNode:output_type -> mallee.cloud.v1.NodeState
-	4,  // 21: mallee.cloud.v1.Cloud.ReportNode:output_type -> mallee.cloud.v1.ReportResponse
-	2,  // 22: mallee.cloud.v1.Cloud.Renew:output_type -> mallee.cloud.v1.RenewResponse
-	18, // [18:23] is the sub-list for method output_type
-	13, // [13:18] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	16, // 2: mallee.cloud.v1.PartitionState.checks:type_name -> mallee.cloud.v1.PathCheck
+	3,  // 3: mallee.cloud.v1.DesiredExport.chap:type_name -> mallee.cloud.v1.Chap
+	10, // 4: mallee.cloud.v1.PartitionReport.volumes:type_name -> mallee.cloud.v1.VolumeReport
+	11, // 5: mallee.cloud.v1.PartitionReport.exports:type_name -> mallee.cloud.v1.ExportReport
+	13, // 6: mallee.cloud.v1.PartitionReport.pool:type_name -> mallee.cloud.v1.Pool
+	21, // 7: mallee.cloud.v1.PartitionReport.site:type_name -> mallee.cloud.v1.Site
+	12, // 8: mallee.cloud.v1.ExportReport.export:type_name -> mallee.cloud.v1.Export
+	22, // 9: mallee.cloud.v1.NodeState.attachments:type_name -> mallee.cloud.v1.DesiredAttachment
+	3,  // 10: mallee.cloud.v1.NodeState.chap:type_name -> mallee.cloud.v1.Chap
+	16, // 11: mallee.cloud.v1.NodeState.checks:type_name -> mallee.cloud.v1.PathCheck
+	18, // 12: mallee.cloud.v1.PathCheckAnswer.reach:type_name -> mallee.cloud.v1.Reach
+	19, // 13: mallee.cloud.v1.Site.devices:type_name -> mallee.cloud.v1.NetDevice
+	20, // 14: mallee.cloud.v1.Site.labels:type_name -> mallee.cloud.v1.InterfaceLabel
+	18, // 15: mallee.cloud.v1.Site.reach:type_name -> mallee.cloud.v1.Reach
+	12, // 16: mallee.cloud.v1.DesiredAttachment.export:type_name -> mallee.cloud.v1.Export
+	24, // 17: mallee.cloud.v1.NodeReport.attachments:type_name -> mallee.cloud.v1.AttachmentReport
+	21, // 18: mallee.cloud.v1.NodeReport.site:type_name -> mallee.cloud.v1.Site
+	0,  // 19: mallee.cloud.v1.AttachmentReport.state:type_name -> mallee.cloud.v1.AttachmentReport.State
+	25, // 20: mallee.cloud.v1.AttachmentReport.paths:type_name -> mallee.cloud.v1.PathReport
+	5,  // 21: mallee.cloud.v1.Cloud.WatchPartition:input_type -> mallee.cloud.v1.WatchPartitionRequest
+	9,  // 22: mallee.cloud.v1.Cloud.ReportPartition:input_type -> mallee.cloud.v1.PartitionReport
+	14, // 23: mallee.cloud.v1.Cloud.WatchNode:input_type -> mallee.cloud.v1.WatchNodeRequest
+	23, // 24: mallee.cloud.v1.Cloud.ReportNode:input_type -> mallee.cloud.v1.NodeReport
+	17, // 25: mallee.cloud.v1.Cloud.AnswerPathCheck:input_type -> mallee.cloud.v1.PathCheckAnswer
+	1,  // 26: mallee.cloud.v1.Cloud.Renew:input_type -> mallee.cloud.v1.RenewRequest
+	6,  // 27: mallee.cloud.v1.Cloud.WatchPartition:output_type -> mallee.cloud.v1.PartitionState
+	4,  // 28: mallee.cloud.v1.Cloud.ReportPartition:output_type -> mallee.cloud.v1.ReportResponse
+	15, // 29: mallee.cloud.v1.Cloud.WatchNode:output_type -> mallee.cloud.v1.NodeState
+	4,  // 30: mallee.cloud.v1.Cloud.ReportNode:output_type -> mallee.cloud.v1.ReportResponse
+	4,  // 31: mallee.cloud.v1.Cloud.AnswerPathCheck:output_type -> mallee.cloud.v1.ReportResponse
+	2,  // 32: mallee.cloud.v1.Cloud.Renew:output_type -> mallee.cloud.v1.RenewResponse
+	27, // [27:33] is the sub-list for method output_type
+	21, // [21:27] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_cloud_v1_cloud_proto_init() }
@@ -1635,7 +2281,7 @@ func file_cloud_v1_cloud_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cloud_v1_cloud_proto_rawDesc), len(file_cloud_v1_cloud_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   19,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

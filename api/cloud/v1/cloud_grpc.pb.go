@@ -35,6 +35,7 @@ const (
 	Cloud_ReportPartition_FullMethodName = "/mallee.cloud.v1.Cloud/ReportPartition"
 	Cloud_WatchNode_FullMethodName       = "/mallee.cloud.v1.Cloud/WatchNode"
 	Cloud_ReportNode_FullMethodName      = "/mallee.cloud.v1.Cloud/ReportNode"
+	Cloud_AnswerPathCheck_FullMethodName = "/mallee.cloud.v1.Cloud/AnswerPathCheck"
 	Cloud_Renew_FullMethodName           = "/mallee.cloud.v1.Cloud/Renew"
 )
 
@@ -54,6 +55,9 @@ type CloudClient interface {
 	WatchNode(ctx context.Context, in *WatchNodeRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[NodeState], error)
 	// ReportNode tells the attachments and paths that a node has.
 	ReportNode(ctx context.Context, in *NodeReport, opts ...grpc.CallOption) (*ReportResponse, error)
+	// AnswerPathCheck tells what a list of paths that the state asks about would
+	// mean on the caller's machine. Nodes and storage controllers may call it.
+	AnswerPathCheck(ctx context.Context, in *PathCheckAnswer, opts ...grpc.CallOption) (*ReportResponse, error)
 	// Renew issues the caller's certificate anew, for the key that its request
 	// is signed with. Parts of every role may call it, a storage processor too.
 	Renew(ctx context.Context, in *RenewRequest, opts ...grpc.CallOption) (*RenewResponse, error)
@@ -125,6 +129,16 @@ func (c *cloudClient) ReportNode(ctx context.Context, in *NodeReport, opts ...gr
 	return out, nil
 }
 
+func (c *cloudClient) AnswerPathCheck(ctx context.Context, in *PathCheckAnswer, opts ...grpc.CallOption) (*ReportResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReportResponse)
+	err := c.cc.Invoke(ctx, Cloud_AnswerPathCheck_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *cloudClient) Renew(ctx context.Context, in *RenewRequest, opts ...grpc.CallOption) (*RenewResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RenewResponse)
@@ -151,6 +165,9 @@ type CloudServer interface {
 	WatchNode(*WatchNodeRequest, grpc.ServerStreamingServer[NodeState]) error
 	// ReportNode tells the attachments and paths that a node has.
 	ReportNode(context.Context, *NodeReport) (*ReportResponse, error)
+	// AnswerPathCheck tells what a list of paths that the state asks about would
+	// mean on the caller's machine. Nodes and storage controllers may call it.
+	AnswerPathCheck(context.Context, *PathCheckAnswer) (*ReportResponse, error)
 	// Renew issues the caller's certificate anew, for the key that its request
 	// is signed with. Parts of every role may call it, a storage processor too.
 	Renew(context.Context, *RenewRequest) (*RenewResponse, error)
@@ -175,6 +192,9 @@ func (UnimplementedCloudServer) WatchNode(*WatchNodeRequest, grpc.ServerStreamin
 }
 func (UnimplementedCloudServer) ReportNode(context.Context, *NodeReport) (*ReportResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReportNode not implemented")
+}
+func (UnimplementedCloudServer) AnswerPathCheck(context.Context, *PathCheckAnswer) (*ReportResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AnswerPathCheck not implemented")
 }
 func (UnimplementedCloudServer) Renew(context.Context, *RenewRequest) (*RenewResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Renew not implemented")
@@ -258,6 +278,24 @@ func _Cloud_ReportNode_Handler(srv interface{}, ctx context.Context, dec func(in
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Cloud_AnswerPathCheck_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PathCheckAnswer)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CloudServer).AnswerPathCheck(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Cloud_AnswerPathCheck_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CloudServer).AnswerPathCheck(ctx, req.(*PathCheckAnswer))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Cloud_Renew_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(RenewRequest)
 	if err := dec(in); err != nil {
@@ -290,6 +328,10 @@ var Cloud_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ReportNode",
 			Handler:    _Cloud_ReportNode_Handler,
+		},
+		{
+			MethodName: "AnswerPathCheck",
+			Handler:    _Cloud_AnswerPathCheck_Handler,
 		},
 		{
 			MethodName: "Renew",

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mallee
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// Endpoint is a host and a port as an admin names them.
+type Endpoint struct {
+	// Addr is the host's address, which may be an IPv6 one with a zone; it is the
+	// zero value for a host that is named.
+	Addr netip.Addr
+	// Name is the DNS name of a host, as it was written; empty for an address.
+	Name string
+	Port uint16
+}
+
+// String returns "10.107.1.200:3260", "[2001:db8::1]:3260" or "san1:3260".
+func (e Endpoint) String() string { return net.JoinHostPort(e.Host(), strconv.Itoa(int(e.Port))) }
+
+// Host returns the address or the name, without brackets.
+func (e Endpoint) Host() string {
+	if e.Name != "" {
+		return e.Name
+	}
+	return e.Addr.String()
+}
+
+// key is the same for two that mean the same without asking DNS.
+func (e Endpoint) key() string {
+	return strings.ToLower(strings.TrimSuffix(e.Host(), ".")) + "|" + strconv.Itoa(int(e.Port))
+}
+
+// ParseHosts parses the value of sanhost: hosts with commas between, each an
+// address or a DNS name with an optional port; port is the one of an element that
+// has none. An empty string is an empty list: no SAN has been named yet. An error
+// is a *ListError.
+func ParseHosts(s string, port uint16) ([]Endpoint, error) {
+	if strings.TrimSpace(s) == "" {
+		return nil, nil
+	}
+	var list []Endpoint
+	err := eachElement(s, func(element string) (string, error) {
+		e, err := parseEndpoint(element, port)
+		if err == nil {
+			err = e.checkLink("")
+		}
+		list = append(list, e)
+		return e.key(), err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+// ParseAddrs is ParseHosts for a list that may name no host, because a machine is
+// to listen there or because a SAN advertises it.
+func ParseAddrs(s string, port uint16) ([]netip.AddrPort, error) {
+	hosts, err := ParseHosts(s, port)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]netip.AddrPort, len(hosts))
+	for i, h := range hosts {
+		if h.Name != "" {
+			return nil, fmt.Errorf("element %d, %q, must be an address and is a name", i+1, h.Name)
+		}
+		list[i] = netip.AddrPortFrom(h.Addr, h.Port)
+	}
+	return list, nil
+}
+
+// parseEndpoint parses HOST[:PORT].
+func parseEndpoint(s string, port uint16) (Endpoint, error) {
+	host, tail, hasPort := s, "", false
+	bracketed := strings.HasPrefix(s, "[")
+	if bracketed {
+		end := strings.IndexByte(s, ']')
+		if end < 0 {
+			return Endpoint{}, fmt.Errorf("the bracket is not closed")
+		}
+		host, tail = s[1:end], s[end+1:]
+		if tail != "" {
+			if tail, hasPort = strings.CutPrefix(tail, ":"); !hasPort {
+				return Endpoint{}, fmt.Errorf("only a colon and a port may follow the bracket")
+			}
+		}
+	} else if a, err := netip.ParseAddr(s); err == nil && a.Is6() {
+		return Endpoint{}, fmt.Errorf("an IPv6 address stands in brackets: [%s]", s)
+	} else {
+		host, tail, hasPort = strings.Cut(s, ":")
+	}
+	if hasPort {
+		n, err := strconv.ParseUint(tail, 10, 16)
+		if err != nil || n == 0 || strconv.FormatUint(n, 10) != tail {
+			return Endpoint{}, fmt.Errorf("%q is no port: it must be a number from 1 to 65535", tail)
+		}
+		port = uint16(n)
+	}
+	e := Endpoint{Port: port}
+	a, err := netip.ParseAddr(host)
+	switch {
+	case err == nil && bracketed && !a.Is6():
+		return Endpoint{}, fmt.Errorf("only an IPv6 address stands in brackets")
+	case err == nil:
+		e.Addr = a.Unmap()
+		return e, checkAddr(e.Addr)
+	case bracketed:
+		return Endpoint{}, fmt.Errorf("%q is no IPv6 address", host)
+	}
+	e.Name = host
+	return e, checkName(host)
+}
+
+var nameLabel = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
+
+// checkName holds a name to RFC 1123 §2.1: letters, digits and dashes between
+// dots, and not all digits at the end, as a mistyped address has.
+func checkName(name string) error {
+	if strings.EqualFold(name, NoPath) {
+		return fmt.Errorf("%s is a value of its own, in lower case, and no host", NoPath)
+	}
+	labels := strings.Split(strings.TrimSuffix(name, "."), ".")
+	for _, l := range labels {
+		if !nameLabel.MatchString(l) {
+			return fmt.Errorf("%q is neither an address nor a host name", name)
+		}
+	}
+	if last := labels[len(labels)-1]; strings.Trim(last, "0123456789") == "" || len(name) > 253 {
+		return fmt.Errorf("%q is neither an address nor a host name", name)
+	}
+	return nil
+}
+
+var netDeviceForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$`)
+
+// ValidNetDevice reports whether name can name a network device here: letters,
+// digits, '.', '_' and '-', at most 15 as in the kernel (IFNAMSIZ, net/core/dev.c
+// dev_valid_name), which would take nearly every other character too.
+func ValidNetDevice(name string) bool { return netDeviceForm.MatchString(name) }
+
+func checkAddr(a netip.Addr) error {
+	switch {
+	// Nobody answers at these.
+	case a.IsUnspecified(), a.IsMulticast(), a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return fmt.Errorf("%s is not the address of one host", a)
+	case a.Zone() != "" && !a.IsLinkLocalUnicast():
+		return fmt.Errorf("%s: only a link-local address has a zone", a)
+	// A zone may hold any character, a slash or a line feed too.
+	case a.Zone() != "" && !ValidNetDevice(a.Zone()):
+		return fmt.Errorf("the zone %q is no name of a network device", a.Zone())
+	}
+	return nil
+}
+
+// checkLink sees that exactly one thing tells the link of a link-local address.
+func (e Endpoint) checkLink(label string) error {
+	switch {
+	case !e.Addr.Is6() || !e.Addr.IsLinkLocalUnicast():
+	case e.Addr.Zone() == "" && label == "":
+		return fmt.Errorf("the link-local address %s needs a zone, [%s%%eth1], or a label", e.Addr, e.Addr)
+	case e.Addr.Zone() != "" && label != "":
+		return fmt.Errorf("the label %q and the zone %q both choose the device", label, e.Addr.Zone())
+	}
+	return nil
+}
