@@ -18,7 +18,7 @@ import (
 )
 
 // SPAdminPort is the port of an SP's admin address that is written without one.
-const SPAdminPort = 8775
+const SPAdminPort = mallee.SANAdminPort
 
 // maxRate bounds calls a second; nobody gets there.
 const maxRate = 1_000_000
