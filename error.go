@@ -13,21 +13,22 @@ type Kind string
 
 // The kinds of error.
 const (
-	Invalid        Kind = "invalid"         // a value breaks a rule; ID names the value
-	Malformed      Kind = "malformed"       // an id is not of its form
-	NotFound       Kind = "not found"       // what ID names does not exist
-	InUse          Kind = "in use"          // the volume is attached, perhaps elsewhere
-	NotAttached    Kind = "not attached"    // the volume is not attached there
-	IncorrectState Kind = "incorrect state" // not now; another state must come first
-	Modifying      Kind = "modifying"       // not now; the volume is still growing
-	TooMany        Kind = "too many"        // there may be no more of these
-	ZoneMismatch   Kind = "zone mismatch"   // the volume and the node are in different partitions
-	Exhausted      Kind = "exhausted"       // the pool has no room
-	ReadOnly       Kind = "read-only"       // the value cannot be set
-	Mismatch       Kind = "mismatch"        // an idempotency token was used with other parameters
-	Denied         Kind = "denied"          // not allowed to this caller
-	Unavailable    Kind = "unavailable"     // a part does not answer; the same call may succeed later
-	Internal       Kind = "internal"        // a defect or a fault of ours
+	Invalid          Kind = "invalid"           // a value breaks a rule; ID names the value
+	Malformed        Kind = "malformed"         // an id is not of its form
+	NotFound         Kind = "not found"         // what ID names does not exist
+	InUse            Kind = "in use"            // the volume is attached, perhaps elsewhere
+	NotAttached      Kind = "not attached"      // the volume is not attached there
+	IncorrectState   Kind = "incorrect state"   // not now; another state must come first
+	Modifying        Kind = "modifying"         // not now; the volume is still growing
+	PathsUnreachable Kind = "paths unreachable" // a machine would be left with too few paths; it can be forced
+	TooMany          Kind = "too many"          // there may be no more of these
+	ZoneMismatch     Kind = "zone mismatch"     // the volume and the node are in different partitions
+	Exhausted        Kind = "exhausted"         // the pool has no room
+	ReadOnly         Kind = "read-only"         // the value cannot be set
+	Mismatch         Kind = "mismatch"          // an idempotency token was used with other parameters
+	Denied           Kind = "denied"            // not allowed to this caller
+	Unavailable      Kind = "unavailable"       // a part does not answer; the same call may succeed later
+	Internal         Kind = "internal"          // a defect or a fault of ours
 )
 
 // Error is an error as people see it: "cannot attach vol-1a2b3c4d: …". It holds

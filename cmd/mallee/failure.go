@@ -93,6 +93,8 @@ func kindOf(err error) mallee.Kind {
 		return mallee.InUse
 	case code == "IncorrectState", code == "IncorrectModificationState":
 		return mallee.IncorrectState
+	case code == "PathsUnreachable":
+		return mallee.PathsUnreachable
 	case code == "InsufficientVolumeCapacity":
 		return mallee.Exhausted
 	case api.Status == http.StatusUnauthorized, api.Status == http.StatusForbidden, code == "AuthFailure":
@@ -141,7 +143,7 @@ func exitCode(err error) int {
 		return exitDenied
 	case mallee.NotFound:
 		return exitNotFound
-	case mallee.InUse, mallee.NotAttached, mallee.IncorrectState, mallee.Exhausted:
+	case mallee.InUse, mallee.NotAttached, mallee.IncorrectState, mallee.Exhausted, mallee.PathsUnreachable:
 		return exitState
 	case mallee.Unavailable:
 		return exitUnavailable

@@ -33,6 +33,8 @@ func code(k mallee.Kind) string {
 		return "IncorrectState"
 	case mallee.Modifying:
 		return "IncorrectModificationState"
+	case mallee.PathsUnreachable:
+		return "PathsUnreachable"
 	case mallee.TooMany:
 		return "TagLimitExceeded"
 	case mallee.ZoneMismatch:

@@ -15,6 +15,8 @@ func fault(e *mallee.Error) *query.Fault {
 		return query.Faultf("InvalidProperty.NotFound", "Failed to set property: No such property: %s", e.ID)
 	case mallee.ReadOnly:
 		return failedToSet("OperationNotPermitted", e)
+	case mallee.PathsUnreachable:
+		return failedToSet("PathsUnreachable", e)
 	case mallee.IncorrectState:
 		return failedToSet("IncorrectState", e)
 	case mallee.Denied:

@@ -16,21 +16,22 @@ import (
 // codeOf tells with which code a kind travels. More than one kind has the same
 // code; the detail tells them apart.
 var codeOf = map[mallee.Kind]codes.Code{
-	mallee.Invalid:        codes.InvalidArgument,
-	mallee.Malformed:      codes.InvalidArgument,
-	mallee.NotFound:       codes.NotFound,
-	mallee.InUse:          codes.FailedPrecondition,
-	mallee.NotAttached:    codes.FailedPrecondition,
-	mallee.IncorrectState: codes.FailedPrecondition,
-	mallee.Modifying:      codes.FailedPrecondition,
-	mallee.TooMany:        codes.ResourceExhausted,
-	mallee.ZoneMismatch:   codes.InvalidArgument,
-	mallee.Exhausted:      codes.ResourceExhausted,
-	mallee.ReadOnly:       codes.FailedPrecondition,
-	mallee.Mismatch:       codes.AlreadyExists,
-	mallee.Denied:         codes.PermissionDenied,
-	mallee.Unavailable:    codes.Unavailable,
-	mallee.Internal:       codes.Internal,
+	mallee.Invalid:          codes.InvalidArgument,
+	mallee.Malformed:        codes.InvalidArgument,
+	mallee.NotFound:         codes.NotFound,
+	mallee.InUse:            codes.FailedPrecondition,
+	mallee.NotAttached:      codes.FailedPrecondition,
+	mallee.IncorrectState:   codes.FailedPrecondition,
+	mallee.Modifying:        codes.FailedPrecondition,
+	mallee.PathsUnreachable: codes.FailedPrecondition,
+	mallee.TooMany:          codes.ResourceExhausted,
+	mallee.ZoneMismatch:     codes.InvalidArgument,
+	mallee.Exhausted:        codes.ResourceExhausted,
+	mallee.ReadOnly:         codes.FailedPrecondition,
+	mallee.Mismatch:         codes.AlreadyExists,
+	mallee.Denied:           codes.PermissionDenied,
+	mallee.Unavailable:      codes.Unavailable,
+	mallee.Internal:         codes.Internal,
 }
 
 // kindOf tells what a code means that came without our detail: from gRPC itself
