@@ -57,29 +57,3 @@ func (c *Client) nodePage(ctx context.Context, params url.Values) ([]mallee.Node
 	}
 	return list, out.Next, nil
 }
-
-// Paths returns the paths of the volumes named, or of all when none is.
-func (c *Client) Paths(ctx context.Context, volumes ...mallee.VolumeID) ([]mallee.Path, error) {
-	var out struct {
-		Items []struct {
-			VolumeID   mallee.VolumeID   `xml:"volumeId"`
-			InstanceID mallee.InstanceID `xml:"instanceId"`
-			Interface  string            `xml:"interface"`
-			Portal     string            `xml:"portal"`
-			State      mallee.PathState  `xml:"state"`
-			BlockDev   string            `xml:"blockDevice"`
-			Reason     string            `xml:"reason"`
-		} `xml:"pathSet>item"`
-	}
-	if err := c.do(ctx, ec2, "DescribePaths", numbered("VolumeId", volumes), &out); err != nil {
-		return nil, err
-	}
-	var list []mallee.Path
-	for _, item := range out.Items {
-		list = append(list, mallee.Path{
-			VolumeID: item.VolumeID, InstanceID: item.InstanceID, Interface: item.Interface, Portal: item.Portal,
-			State: item.State, BlockDev: item.BlockDev, Reason: item.Reason,
-		})
-	}
-	return list, nil
-}

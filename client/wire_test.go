@@ -13,17 +13,34 @@ import (
 	"github.com/mallee-io/mallee/client"
 )
 
+// wireTest is a call, what goes over the wire for it, and what it returns.
+type wireTest struct {
+	name   string
+	call   func(*client.Client) (any, error)
+	answer string
+	params url.Values
+	want   any
+}
+
+func (test wireTest) run(t *testing.T) {
+	c, calls := recorder(t, func(url.Values) string { return test.answer })
+	got, err := test.call(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(test.want, got); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+	if d := cmp.Diff([]url.Values{test.params}, *calls); d != "" {
+		t.Errorf("parameters (-want +got)\n%s", d)
+	}
+}
+
 // The names of parameters and elements are EC2's. Where we add one, the API's own
 // tests hold the two sides together.
 func TestWire(t *testing.T) {
 	started := time.Date(2026, time.November, 1, 12, 0, 0, 0, time.UTC)
-	for _, test := range []struct {
-		name   string
-		call   func(*client.Client) (any, error)
-		answer string
-		params url.Values
-		want   any
-	}{
+	for _, test := range []wireTest{
 		{
 			name: "create with type and tags",
 			call: func(c *client.Client) (any, error) {
@@ -105,20 +122,19 @@ func TestWire(t *testing.T) {
 			answer: `<R><return>true</return></R>`,
 			params: url.Values{"Action": {"DeleteTags"}, "ResourceId.1": {"i-00000001"}, "Tag.1.Key": {"b"}, "Tag.2.Key": {"a"}},
 		},
+		{
+			name: "paths",
+			call: func(c *client.Client) (any, error) { return c.Paths(t.Context(), "vol-00000001") },
+			answer: `<R><pathSet><item><volumeId>vol-00000001</volumeId><instanceId>i-00000001</instanceId><text>iface0:san1</text><interface>iface0</interface>
+				<netDevice>eth1</netDevice><portal>10.107.1.200:3260</portal><state>joining</state><blockDevice>sdb</blockDevice><reason>new</reason></item></pathSet></R>`,
+			params: url.Values{"Action": {"DescribePaths"}, "VolumeId.1": {"vol-00000001"}},
+			want: []mallee.Path{{
+				VolumeID: "vol-00000001", InstanceID: "i-00000001", Text: "iface0:san1", Interface: "iface0", NetDevice: "eth1",
+				Portal: "10.107.1.200:3260", State: mallee.PathJoining, BlockDev: "sdb", Reason: "new",
+			}},
+		},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			c, calls := recorder(t, func(url.Values) string { return test.answer })
-			got, err := test.call(c)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if d := cmp.Diff(test.want, got); d != "" {
-				t.Errorf("(-want +got)\n%s", d)
-			}
-			if d := cmp.Diff([]url.Values{test.params}, *calls); d != "" {
-				t.Errorf("parameters (-want +got)\n%s", d)
-			}
-		})
+		t.Run(test.name, test.run)
 	}
 }
 
