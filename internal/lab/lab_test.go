@@ -30,12 +30,14 @@ func TestMain(m *testing.M) {
 
 var portals = []string{"10.107.1.200", "10.107.1.201", "10.108.1.200", "10.108.1.201"}
 
-// TestLab boots the standard lab once: booting is what takes time.
+var portals6 = []string{"fd00:10:106::200", "fd00:10:106::201"}
+
+// TestLab boots the widest lab once: booting is what takes time.
 func TestLab(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	began := time.Now()
-	l, err := lab.Start(ctx, lab.Options{Topology: lab.Standard(), Log: t.Output()})
+	l, err := lab.Start(ctx, lab.Options{Topology: lab.Wide(1), Log: t.Output()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,6 +54,7 @@ func TestLab(t *testing.T) {
 	t.Run("exec", func(t *testing.T) { testExec(ctx, t, nc1) })
 	t.Run("services", func(t *testing.T) { testServices(ctx, t, nc1) })
 	t.Run("paths", func(t *testing.T) { testPaths(ctx, t, l, nc1) })
+	t.Run("paths over IPv6", func(t *testing.T) { testPaths6(ctx, t, l, nc1) })
 	t.Run("iscsi", func(t *testing.T) { testISCSI(ctx, t, l, san, nc1) })
 	t.Run("power cycle", func(t *testing.T) { testPowerCycle(ctx, t, l, san, nc1) })
 }
@@ -157,6 +160,28 @@ func testPaths(ctx context.Context, t *testing.T, l *lab.Lab, nc1 *lab.Machine) 
 	if err := l.Cut(ctx, "10.107.1.99"); err == nil {
 		t.Error("an unknown address was cut")
 	}
+}
+
+func testPaths6(ctx context.Context, t *testing.T, l *lab.Lab, nc1 *lab.Machine) {
+	expect := func(when string, want []string) {
+		t.Helper()
+		if diff := cmp.Diff(want, reachable(ctx, t, nc1, portals6)); diff != "" {
+			t.Errorf("reachable %s (-want +got):\n%s", when, diff)
+		}
+	}
+	expect("at first", portals6)
+	if err := l.Cut(ctx, portals6[0]); err != nil {
+		t.Fatal(err)
+	}
+	expect("with one cut", portals6[1:])
+	if err := l.CutFabric(ctx, "fab6"); err != nil {
+		t.Fatal(err)
+	}
+	expect("with the fabric cut", nil)
+	if err := l.HealFabric(ctx, "fab6"); err != nil {
+		t.Fatal(err)
+	}
+	expect("after healing", portals6)
 }
 
 func testPowerCycle(ctx context.Context, t *testing.T, l *lab.Lab, san, nc1 *lab.Machine) {

@@ -23,16 +23,27 @@ func controlAddress(i int) netip.Addr {
 }
 
 // tap names the host's end of the NIC with an address, within IFNAMSIZ: tap
-// and the address in hexadecimal.
+// and the address in hexadecimal, or the first and the last bytes of an IPv6 one.
 func tap(address netip.Addr) string {
-	return fmt.Sprintf("tap%x", address.As4())
+	return fmt.Sprintf("tap%x", short(address))
 }
 
 // mac is the hardware address of the NIC with an address: locally
 // administered, and telling in a packet dump.
 func mac(address netip.Addr) string {
-	a := address.As4()
-	return fmt.Sprintf("02:00:%02x:%02x:%02x:%02x", a[0], a[1], a[2], a[3])
+	b := short(address)
+	a := b[len(b)-4:]
+	return fmt.Sprintf("02:%02x:%02x:%02x:%02x:%02x", len(b)-4, a[0], a[1], a[2], a[3])
+}
+
+// short is an IPv4 address, or six bytes of an IPv6 one: two in which the lab's
+// subnets differ, and the last four.
+func short(address netip.Addr) []byte {
+	a := address.AsSlice()
+	if address.Is4() {
+		return a
+	}
+	return append(a[4:6:6], a[12:]...)
 }
 
 // hostNetwork is the input of `ip -batch` that makes bridges and taps.
@@ -88,12 +99,33 @@ func guestNetwork(m MachineSpec, control netip.Addr) string {
 	fmt.Fprintf(&b, "link set vec0 name %s\naddress add %s/24 dev %s\nlink set %s up\n",
 		controlBridge, control, controlBridge, controlBridge)
 	for i, n := range m.NICs {
-		fmt.Fprintf(&b, "link set vec%d name eth%d\naddress add %s dev eth%d\nlink set eth%d up\n",
-			i+1, i, n.Address, i, i)
-		fmt.Fprintf(&b, "rule add from %s lookup %d\n", n.Address.Addr(), sourceTable(i))
-		b.WriteString(sourceRoute(m, i))
+		fmt.Fprintf(&b, "link set vec%d name eth%d\n", i+1, i)
+		if n.Address.Addr().Is4() {
+			b.WriteString(guestAddress(m, i))
+		}
 	}
 	return b.String()
+}
+
+// guestNetwork6 is what guestNetwork leaves to `ip -6 -batch`.
+func guestNetwork6(m MachineSpec) string {
+	var b strings.Builder
+	for i, n := range m.NICs {
+		if n.Address.Addr().Is6() {
+			b.WriteString(guestAddress(m, i))
+		}
+	}
+	return b.String()
+}
+
+func guestAddress(m MachineSpec, i int) string {
+	n := m.NICs[i]
+	nodad := ""
+	if n.Address.Addr().Is6() {
+		nodad = " nodad" // else nobody could listen there for a second
+	}
+	return fmt.Sprintf("address add %s dev eth%d%s\nlink set eth%d up\nrule add from %s lookup %d\n",
+		n.Address, i, nodad, i, n.Address.Addr(), sourceTable(i)) + sourceRoute(m, i)
 }
 
 // sourceRoute sends what has a NIC's address out of that NIC. Two NICs in one

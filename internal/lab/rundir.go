@@ -62,6 +62,7 @@ func prepareRunDir(ctx context.Context, o Options) (string, error) {
 			Initiator: "iqn.2025-01.io.mallee.lab:" + m.Name,
 			Modules:   m.Modules,
 			Network:   guestNetwork(m, controlAddress(i)),
+			Network6:  guestNetwork6(m),
 			Agent:     agentAddress(controlAddress(i)),
 			RootFS:    rootFS,
 			Binaries:  bin,

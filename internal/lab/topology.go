@@ -31,8 +31,8 @@ type MachineSpec struct {
 	Modules  []string // kernel modules to load at boot
 }
 
-// NIC is a network interface with its one address. An address has a NIC, and
-// so a tap, of its own: what shares a tap cannot be cut alone.
+// NIC is a network interface with its one address, IPv4 or IPv6. An address has a
+// NIC, and so a tap, of its own: what shares a tap cannot be cut alone.
 type NIC struct {
 	Bridge  string
 	Address netip.Prefix
@@ -86,6 +86,25 @@ func Node(n int) MachineSpec {
 	}
 }
 
+// Wide is Standard with n nodes and more paths to choose from: a fabric fab6 that
+// has IPv6 alone, with two portals of the storage processor, and on each node an
+// address on it, which ends in 100+n, and a second one on fab1, which ends in 150+n.
+func Wide(n int) Topology {
+	t := Standard()
+	t.Bridges = append(t.Bridges, Bridge{Name: "fab6"})
+	san := &t.Machines[0]
+	san.NICs = append(san.NICs, nic("fab6", "fd00:10:106::200/64"), nic("fab6", "fd00:10:106::201/64"))
+	t.Machines = t.Machines[:1]
+	for i := 1; i <= n; i++ {
+		node := Node(i)
+		node.NICs = append(node.NICs,
+			nic("fab1", fmt.Sprintf("10.107.1.%d/24", 150+i)),
+			nic("fab6", fmt.Sprintf("fd00:10:106::%d/64", 100+i)))
+		t.Machines = append(t.Machines, node)
+	}
+	return t
+}
+
 func nic(bridge, address string) NIC {
 	return NIC{Bridge: bridge, Address: netip.MustParsePrefix(address)}
 }
@@ -108,6 +127,7 @@ func (t Topology) check() error {
 	}
 	machines := map[string]bool{}
 	addresses := map[netip.Addr]bool{}
+	taps := map[string]bool{}
 	for _, m := range t.Machines {
 		if !machineName.MatchString(m.Name) || machines[m.Name] {
 			return fmt.Errorf("machine %q: not a new host name", m.Name)
@@ -118,12 +138,14 @@ func (t Topology) check() error {
 			switch {
 			case !bridges[n.Bridge]:
 				return fmt.Errorf("machine %s: no bridge %q", m.Name, n.Bridge)
-			case !address.Is4():
-				return fmt.Errorf("machine %s: %s is not an IPv4 address", m.Name, n.Address)
+			case !address.IsGlobalUnicast() || address.Is4In6():
+				return fmt.Errorf("machine %s: %s is not the address of one machine", m.Name, n.Address)
 			case addresses[address]:
 				return fmt.Errorf("machine %s: %s is taken", m.Name, address)
+			case taps[tap(address)]:
+				return fmt.Errorf("machine %s: %s differs from another address in bytes that name no tap", m.Name, address)
 			}
-			addresses[address] = true
+			addresses[address], taps[tap(address)] = true, true
 		}
 	}
 	return nil

@@ -32,7 +32,10 @@ func TestTopologyCheck(t *testing.T) {
 		{"two bridges of one name", Topology{Bridges: []Bridge{{Name: "a"}, {Name: "a"}}}, `bridge "a"`},
 		{"machine name leaves the directory", machine("../x"), `machine "../x"`},
 		{"no such bridge", machine("m", nic("fab2", "10.0.0.1/24")), `no bridge "fab2"`},
-		{"IPv6", machine("m", nic("fab1", "fd00::1/64")), "not an IPv4 address"},
+		{"wide", Wide(3), ""},
+		{"IPv6", machine("m", nic("fab1", "fd00::1/64")), ""},
+		{"an address of many machines", machine("m", nic("fab1", "ff02::1/64")), "not the address of one machine"},
+		{"one tap for two addresses", machine("m", nic("fab1", "fd00::1:0:0:1/64"), nic("fab1", "fd00::2:0:0:1/64")), "bytes that name no tap"},
 		{"address taken", machine("m", nic("fab1", "10.0.0.1/24"), nic("fab1", "10.0.0.1/24")), "10.0.0.1 is taken"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -50,8 +53,9 @@ func TestTopologyCheck(t *testing.T) {
 // Interface names beyond 15 characters are cut or refused by the kernel.
 func TestTapNames(t *testing.T) {
 	for address, want := range map[string]string{
-		"10.107.1.200":    "tap0a6b01c8",
-		"255.255.255.255": "tapffffffff",
+		"10.107.1.200":     "tap0a6b01c8",
+		"255.255.255.255":  "tapffffffff",
+		"fd00:10:106::200": "tap010600000200",
 	} {
 		if got := tap(netip.MustParseAddr(address)); got != want || len(got) > 15 {
 			t.Errorf("tap of %s is %s, want %s", address, got, want)

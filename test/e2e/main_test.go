@@ -40,7 +40,7 @@ type world struct {
 func TestLabCloud(t *testing.T) {
 	w := &world{}
 	var err error
-	if w.Cloud, err = scenario.Start(t.Context(), scenario.Options{Bin: "../../build", Nodes: 2, Log: os.Stderr}); err != nil {
+	if w.Cloud, err = scenario.Start(t.Context(), scenario.Options{Bin: "../../build", Nodes: 2, Wide: true, Log: os.Stderr}); err != nil {
 		t.Fatal(err)
 	}
 	if w.ec2, err = w.EC2(); err != nil {

@@ -109,7 +109,7 @@ volume_group = %q
 admin_addresses = [%s]
 data_addresses = [%s]
 certs = %q
-`, spName, vgName, quoted(AdminAddrs), quoted(DataAddrs), certs), 0o644); err != nil {
+`, spName, vgName, quoted(AdminAddrs), quoted(c.portals), certs), 0o644); err != nil {
 		return nil, err
 	}
 	if err := c.joinMachine(ctx, c.SAN, "sp", spName, certs); err != nil {

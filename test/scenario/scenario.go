@@ -15,6 +15,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/mallee-io/mallee/internal/lab"
@@ -35,6 +36,8 @@ const (
 var (
 	AdminAddrs = []string{"10.109.1.26", "10.109.1.27"}
 	DataAddrs  = []string{"10.107.1.200", "10.107.1.201", "10.108.1.200", "10.108.1.201"}
+	// DataAddrs6 are two more, on the fabric that only a wide cloud has.
+	DataAddrs6 = []string{"[fd00:10:106::200]", "[fd00:10:106::201]"}
 )
 
 // Options of a Cloud.
@@ -43,6 +46,8 @@ type Options struct {
 	Log io.Writer // progress; nil discards it
 	// Nodes is how many machines nc1, nc2 and so on there are; 0 means 1.
 	Nodes int
+	// Wide adds a fabric with IPv6 alone and on each node a second NIC on fab1.
+	Wide bool
 }
 
 // Node is a machine that volumes are attached to, with its node controller.
@@ -58,9 +63,10 @@ type Cloud struct {
 	CLC, SC, SP, NC *Part  // NC is nc1's
 	Nodes           []Node // nc1 is the first
 
-	bin string
-	dir string   // of the natively running parts
-	env []string // of the people's tools
+	bin     string
+	dir     string   // of the natively running parts
+	env     []string // of the people's tools
+	portals []string // of the storage processor
 }
 
 // Start boots the machines and starts all parts. Nothing is configured yet
@@ -77,6 +83,11 @@ func Start(ctx context.Context, o Options) (*Cloud, error) {
 	for n := 2; n <= o.Nodes; n++ {
 		topology.Machines = append(topology.Machines, lab.Node(n))
 	}
+	portals := DataAddrs
+	if o.Wide {
+		topology = lab.Wide(max(o.Nodes, 1))
+		portals = slices.Concat(DataAddrs, DataAddrs6)
+	}
 	// One more disk keeps what a storage processor and a node must remember over
 	// a reboot: a machine's root file system is new at each boot.
 	for i := range topology.Machines {
@@ -91,7 +102,7 @@ func Start(ctx context.Context, o Options) (*Cloud, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cloud{Lab: l, SAN: l.Machine("san"), NC1: l.Machine("nc1"), bin: bin, dir: filepath.Join(l.RunDir, "cloud")}
+	c := &Cloud{Lab: l, SAN: l.Machine("san"), NC1: l.Machine("nc1"), bin: bin, dir: filepath.Join(l.RunDir, "cloud"), portals: portals}
 	for n := range max(o.Nodes, 1) {
 		m := l.Machine(fmt.Sprintf("nc%d", n+1))
 		c.Nodes = append(c.Nodes, Node{m, &Part{Name: m.Spec.Name, start: func(ctx context.Context) (process, error) { return c.startNC(ctx, m) }}})

@@ -26,6 +26,7 @@ type Config struct {
 	Initiator string   // iSCSI name of this machine's initiator
 	Modules   []string // kernel modules to load, in modprobe's words
 	Network   string   // input of `ip -batch`: NICs, addresses, routes
+	Network6  string   // input of `ip -6 -batch`, or empty on a machine without IPv6
 	Agent     string   // address:port the exec agent listens on
 
 	// Directories of the host, mounted through hostfs.

@@ -40,6 +40,9 @@ func identify(c Config) error {
 func loadModules(c Config) error {
 	// One modprobe for all: a process costs up to 150 ms in a UML machine.
 	modules := append([]string{"-a", "configfs"}, c.Modules...)
+	if c.Network6 != "" {
+		modules = append(modules, "ipv6")
+	}
 	if err := run(append([]string{"modprobe"}, modules...)...); err != nil {
 		return err
 	}
@@ -59,10 +62,17 @@ func setUpNetwork(c Config) error {
 			return err
 		}
 	}
-	cmd := exec.Command("ip", "-batch", "-")
-	cmd.Stdin = strings.NewReader(c.Network)
+	if err := ipBatch(c.Network, "-4"); err != nil || c.Network6 == "" {
+		return err
+	}
+	return ipBatch(c.Network6, "-6")
+}
+
+func ipBatch(lines, family string) error {
+	cmd := exec.Command("ip", family, "-batch", "-")
+	cmd.Stdin = strings.NewReader(lines)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("ip -batch: %w: %s", err, out)
+		return fmt.Errorf("ip %s -batch: %w: %s", family, err, out)
 	}
 	return nil
 }
