@@ -41,6 +41,7 @@ var mayImport = map[string][]string{
 	"internal/multipath": {"internal/command", "golang.org/x/sys"},
 	"internal/openiscsi": {"internal/command", "golang.org/x/sys"},
 	"internal/pathwatch": {"internal/command", "golang.org/x/sys"},
+	"internal/resolve":   {".", "internal/config"},
 }
 
 // importers lists, for what must not spread, the directories that may import it.

@@ -3,6 +3,7 @@
 package mallee
 
 import (
+	"errors"
 	"strings"
 )
 
@@ -52,10 +53,14 @@ func (p Paths) String() string {
 // address in brackets, or a DNS name. What parses as an address before the first
 // colon is a host; with a name and a single colon, digits after it are a port,
 // and else what stands before it is a label. Blanks around an element are
-// dropped, a comma after the last is forgiven. An error is a *ListError.
+// dropped, a comma after the last is forgiven. An error is a *ListError, unless
+// there is no element at all.
 func ParsePaths(s string) (Paths, error) {
 	if strings.TrimSpace(s) == NoPath {
 		return Paths{Any: true}, nil
+	}
+	if strings.TrimSpace(s) == "" {
+		return Paths{}, errors.New("the list is empty: write " + NoPath + " or at least one host")
 	}
 	var p Paths
 	err := eachElement(s, func(element string) (string, error) {

@@ -5,10 +5,12 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -42,6 +44,23 @@ func (c Log) Check() error {
 		return broken("log.format", c.Format, "json or text")
 	}
 	return nil
+}
+
+// Check reports every value that breaks a rule, with its key and the rule.
+func (c Storage) Check() error {
+	var errs []error
+	if !filepath.IsAbs(c.EucalyptusConf) {
+		errs = append(errs, broken("storage.eucalyptus_conf", c.EucalyptusConf, "the absolute path of a file"))
+	}
+	for _, label := range slices.Sorted(maps.Keys(c.Interfaces)) {
+		if !mallee.ValidLabel(label) {
+			errs = append(errs, fmt.Errorf("storage.interfaces has the label %q: write at most 64 of letters, digits, '_', '-' and '.'", label))
+		}
+		if device := c.Interfaces[label]; !mallee.ValidNetDevice(device) {
+			errs = append(errs, broken(fmt.Sprintf("storage.interfaces.%q", label), device, `the name of a network device, "eth1"`))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Check reports every value that breaks a rule, with its key and the rule.

@@ -25,11 +25,12 @@ const DefaultPath = "/etc/mallee/malleed.toml"
 // Config is the whole file. A key that is not given has the default that its
 // comment tells.
 type Config struct {
-	Log Log `toml:"log"`
-	CLC CLC `toml:"clc"`
-	SC  SC  `toml:"sc"`
-	NC  NC  `toml:"nc"`
-	SP  SP  `toml:"sp"`
+	Log     Log     `toml:"log"`
+	Storage Storage `toml:"storage"`
+	CLC     CLC     `toml:"clc"`
+	SC      SC      `toml:"sc"`
+	NC      NC      `toml:"nc"`
+	SP      SP      `toml:"sp"`
 
 	sections map[string]bool // that the file has
 }
@@ -41,6 +42,17 @@ func (c *Config) Has(section string) bool { return c.sections[section] }
 type Log struct {
 	Level  string `toml:"level"`  // debug, info, warn or error; "info"
 	Format string `toml:"format"` // json or text; "json"
+}
+
+// Storage says how this machine is connected to the SAN, for the roles that log
+// in to it: NC and SC.
+type Storage struct {
+	// EucalyptusConf is the original's file, whose STORAGE_INTERFACES counts too;
+	// it need not be there; "/etc/eucalyptus/eucalyptus.conf".
+	EucalyptusConf string `toml:"eucalyptus_conf"`
+	// Interfaces is the net device, "eth1", that each label of ncpaths and scpaths
+	// stands for here.
+	Interfaces map[string]string `toml:"interfaces"`
 }
 
 // CLC configures the cloud controller.
@@ -108,7 +120,8 @@ type SP struct {
 
 func defaults() *Config {
 	return &Config{
-		Log: Log{Level: "info", Format: "json"},
+		Log:     Log{Level: "info", Format: "json"},
+		Storage: Storage{EucalyptusConf: "/etc/eucalyptus/eucalyptus.conf"},
 		CLC: CLC{
 			StateDir: "/var/lib/mallee/clc", Listen: ":8773", AgentListen: ":8774", Names: []string{"localhost"},
 			APIRate: 100, APIBurst: 200, CertificateLifetime: 30 * 24 * time.Hour,
@@ -122,8 +135,8 @@ func defaults() *Config {
 	}
 }
 
-// Load reads the file at path, fills in the defaults and checks [log] and every
-// section that the file has. A role checks its own section once more when it
+// Load reads the file at path, fills in the defaults and checks [log], [storage]
+// and every section that the file has. A role checks its own section once more when it
 // starts, and so finds out when the file has none.
 func Load(path string) (*Config, error) {
 	text, err := os.ReadFile(path)
@@ -183,7 +196,7 @@ func parse(text string) (*Config, error) {
 		return nil, fmt.Errorf("unknown key %s", strings.Join(names, ", "))
 	}
 	c.sections = map[string]bool{}
-	errs := []error{c.Log.Check()}
+	errs := []error{c.Log.Check(), c.Storage.Check()}
 	for section, check := range map[string]func() error{
 		"clc": c.CLC.Check, "sc": c.SC.Check, "nc": c.NC.Check, "sp": c.SP.Check,
 	} {

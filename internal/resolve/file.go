@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package resolve
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/mallee-io/mallee"
+	"github.com/mallee-io/mallee/internal/config"
+)
+
+// maxFile is the largest file that is read.
+const maxFile = 1 << 20
+
+// file is one that labels stand in, as it was last read.
+type file struct {
+	path  string // empty for none
+	parse func(path string) (devices map[string]string, warnings []string, err error)
+
+	seen, read stamp // at the last look, at the last reading
+	devices    map[string]string
+	warnings   []string
+	fault      string // why the file could not be read again; empty when it could
+}
+
+// stamp changes when a file does. The zero stamp is that of no file.
+type stamp struct {
+	failed       bool
+	dev, ino     uint64
+	size         int64
+	mtime, ctime syscall.Timespec // the latter for `cp --preserve`
+}
+
+func look(path string) (stamp, error) {
+	if path == "" {
+		return stamp{}, nil
+	}
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return stamp{}, nil
+	}
+	if err != nil {
+		return stamp{failed: true}, err
+	}
+	s, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || !info.Mode().IsRegular() {
+		return stamp{failed: true}, fmt.Errorf("%s is no regular file", path) // reading a pipe would never end
+	}
+	return stamp{dev: s.Dev, ino: s.Ino, size: s.Size, mtime: s.Mtim, ctime: s.Ctim}, nil
+}
+
+// poll reads the file if it has changed, and not since the last look: an editor
+// that writes it in place, or removes it before it renames the new one, is left
+// to finish. A file that cannot be read keeps its last labels, one that is gone
+// has none.
+func (f *file) poll() {
+	now, err := look(f.path)
+	changed := now != f.read && now == f.seen
+	f.seen = now
+	if err == nil && !changed {
+		return
+	}
+	var devices map[string]string
+	var warnings []string
+	if err == nil && now != (stamp{}) {
+		devices, warnings, err = f.parse(f.path)
+	}
+	if err != nil {
+		f.read = stamp{failed: true}
+		f.fault = "the storage interfaces stay as they were: " + strings.ReplaceAll(err.Error(), "\n", "; ")
+		return
+	}
+	f.read, f.devices, f.warnings, f.fault = now, devices, warnings, ""
+}
+
+func parseEucalyptus(path string) (devices map[string]string, warnings []string, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(text) > maxFile {
+		return nil, nil, fmt.Errorf("%s has more than %d bytes", path, maxFile)
+	}
+	devices, warnings = mallee.ParseStorageInterfaces(string(text))
+	for i, w := range warnings {
+		warnings[i] = path + ": " + w
+	}
+	return devices, warnings, nil
+}
+
+// parseMalleed takes the table of a file that is good as a whole: malleed would not
+// start with any other.
+func parseMalleed(path string) (devices map[string]string, warnings []string, err error) {
+	c, err := config.Load(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	return c.Storage.Interfaces, nil, nil
+}
