@@ -42,6 +42,7 @@ var mayImport = map[string][]string{
 	"internal/openiscsi": {"internal/command", "golang.org/x/sys"},
 	"internal/pathwatch": {"internal/command", "golang.org/x/sys"},
 	"internal/resolve":   {".", "internal/config"},
+	"internal/reach":     {".", "golang.org/x/sys"},
 }
 
 // importers lists, for what must not spread, the directories that may import it.
