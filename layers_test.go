@@ -43,6 +43,7 @@ var mayImport = map[string][]string{
 	"internal/pathwatch": {"internal/command", "golang.org/x/sys"},
 	"internal/resolve":   {".", "internal/config"},
 	"internal/reach":     {".", "golang.org/x/sys"},
+	"internal/site":      {".", "api/cloud/v1", "internal/reach", "internal/resolve", "golang.org/x/sync"},
 }
 
 // importers lists, for what must not spread, the directories that may import it.

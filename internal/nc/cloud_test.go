@@ -15,8 +15,9 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 
+	"github.com/mallee-io/mallee"
 	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
-	"github.com/mallee-io/mallee/connector"
+	"github.com/mallee-io/mallee/internal/site"
 )
 
 // cloud is a cloud controller in memory: it streams the states that a test sends
@@ -100,12 +101,26 @@ func (c *cloud) await(wanted func(*cloudv1.NodeReport) bool) *cloudv1.NodeReport
 	}
 }
 
-// startNode runs what of a node controller touches no device, with clouds as its
-// cloud controllers. It ends with the test.
-func startNode(t *testing.T, clouds ...*cloud) {
+// node is a node controller without a machine: what it stands on is in memory.
+type node struct {
+	*fabric
+	*atlas
+}
+
+// startNode runs a node controller with clouds as its cloud controllers. It ends
+// with the test.
+func startNode(t *testing.T, clouds ...*cloud) node {
+	t.Helper()
+	n := node{newFabric(), newAtlas()}
+	n.start(t, clouds...)
+	return n
+}
+
+// start runs a node controller on n until the test ends or stop is called.
+func (n node) start(t *testing.T, clouds ...*cloud) (stop func()) {
 	t.Helper()
 	byAddr := map[string]*cloud{}
-	o := Options{Partition: "PARTI00", Connector: connector.New(connector.Options{}), Log: slog.New(slog.DiscardHandler)}
+	o := Options{Partition: "PARTI00", Connector: n.fabric, Resolver: n.atlas, Log: slog.New(slog.DiscardHandler)}
 	for i, c := range clouds {
 		addr := string(rune('a' + i))
 		o.CLC, byAddr[addr] = append(o.CLC, addr), c
@@ -116,20 +131,27 @@ func startNode(t *testing.T, clouds ...*cloud) {
 				return byAddr[addr].listener.DialContext(ctx)
 			}))
 	}
-	r := newReporter()
+	r := newReporter(o.Log)
 	k := newKeepers(o, r, newMetrics(nil))
-	a := newAgent(o, "iqn.2026-11.io.mallee:nc1", k, r)
+	s := site.New(site.Options{
+		Resolver: n.atlas, LoggedIn: n.fabric.LoggedIn, Found: r.setSite, Log: o.Log,
+		Devices: func() ([]mallee.NetDevice, error) { return []mallee.NetDevice{{Name: "eth1", Up: true}}, nil },
+		Judge:   n.fabric.judge,
+	})
+	f := newFollower(o, "iqn.2026-11.io.mallee:nc1", k, s, r)
 	ctx, cancel := context.WithCancel(t.Context())
 	var parts sync.WaitGroup
-	for _, run := range []func(context.Context) error{a.Run, k.run} {
+	for _, run := range []func(context.Context) error{f.run, k.run, s.Run} {
 		parts.Go(func() {
 			if err := run(ctx); err != nil {
 				t.Error(err)
 			}
 		})
 	}
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
 		parts.Wait()
 	})
+	t.Cleanup(stop)
+	return stop
 }

@@ -3,36 +3,24 @@
 package nc
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net/netip"
 	"sync"
 	"time"
-
-	"google.golang.org/protobuf/proto"
 
 	"github.com/mallee-io/mallee"
 	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
 	"github.com/mallee-io/mallee/connector"
+	"github.com/mallee-io/mallee/internal/site"
 	"github.com/mallee-io/mallee/internal/telemetry"
 )
 
-// wish is what the cloud wants of one volume.
-type wish struct {
-	*cloudv1.DesiredAttachment
-	ncpaths string
-	chap    connector.CHAP
-}
-
-func (w wish) equal(o wish) bool {
-	return w.ncpaths == o.ncpaths && w.chap == o.chap && proto.Equal(w.DesiredAttachment, o.DesiredAttachment)
-}
-
 // keeper makes one volume's wish come true, step by step.
 type keeper struct {
-	connector *connector.Connector
+	connector Connector
+	resolver  site.Resolver
 	log       *slog.Logger
 	reporter  *reporter
 	metrics   *metrics
@@ -43,6 +31,8 @@ type keeper struct {
 	since  time.Time                 // when the wish came
 
 	changed chan struct{} // holds one token while a new wish waits
+
+	progress progress // run's own
 }
 
 // Pauses between two looks at a volume without any event.
@@ -82,13 +72,14 @@ func (k *keeper) released() bool {
 
 func (k *keeper) run(ctx context.Context) {
 	for {
-		events := k.connector.Changed()
+		events, resolved := k.connector.Changed(), k.resolver.Changed()
 		pause := k.step(ctx)
 		select {
 		case <-ctx.Done():
 			return
 		case <-k.changed:
 		case <-events:
+		case <-resolved:
 		case <-time.After(pause):
 		}
 	}
@@ -113,6 +104,7 @@ func (k *keeper) step(ctx context.Context) time.Duration {
 		pause = k.attach(ctx, w, before, report)
 	case w.GetExport() == nil:
 		report.State, pause = cloudv1.AttachmentReport_STATE_DETACHED, whileIdle
+		k.progress.skip(w.ncpaths)
 	default:
 		pause = k.detach(ctx, w, before, report)
 	}
@@ -124,7 +116,7 @@ func (k *keeper) step(ctx context.Context) time.Duration {
 	k.mu.Lock()
 	k.report = report
 	k.mu.Unlock()
-	k.reporter.set(report)
+	k.reporter.set(report, k.progress)
 	return pause
 }
 
@@ -137,21 +129,24 @@ func (k *keeper) attach(ctx context.Context, w wish, before, report *cloudv1.Att
 		report.SizeBytes = before.GetSizeBytes()
 	}
 	if w.GetExport() == nil {
+		k.progress.skip(w.ncpaths)
 		return whileIdle // the wish changes when the SAN offers the volume
 	}
-	v, err := volume(w)
-	if err != nil {
-		report.Message = err.Error()
-		return whileIdle
-	}
-	status, err := k.connector.Repair(ctx, v)
+	p := newPlan(k.resolver, w)
+	status, err := k.repair(ctx, w, p)
+	report.Paths = p.reports(status)
 	if err != nil {
 		report.Message = err.Error()
 		if !errors.Is(err, connector.ErrBusy) {
 			k.log.WarnContext(ctx, "cannot look at the paths", "error", err)
 		}
+		if report.Device == "" && k.progress.tried() {
+			// Nobody's I/O depends on a volume that cannot be attached.
+			k.progress.settled = true
+		}
+	} else {
+		report.Message = p.obstacle(status, k.progress.tried())
 	}
-	report.Paths = paths(status)
 	if status.Device == "" {
 		if err == nil { // looked, and it is gone
 			report.State, report.Device, report.SizeBytes = cloudv1.AttachmentReport_STATE_ATTACHING, "", 0
@@ -161,36 +156,48 @@ func (k *keeper) attach(ctx context.Context, w wish, before, report *cloudv1.Att
 	// A device that was handed out stays attached whatever becomes of its paths.
 	report.State, report.Device = cloudv1.AttachmentReport_STATE_ATTACHED, status.Device
 	if err == nil {
-		report.SizeBytes, report.Message = status.SizeBytes, status.Growth
+		report.SizeBytes = status.SizeBytes
 	}
-	if status.Up() < len(v.Portals) || status.Growth != "" {
+	if status.Up() < len(p.volume.Portals) || !k.progress.settled || status.Growth != "" {
 		return whileWaiting
 	}
 	return whileAttached
+}
+
+// repair takes a step towards the paths of the plan.
+func (k *keeper) repair(ctx context.Context, w wish, p plan) (connector.Status, error) {
+	k.progress.begin(w.ncpaths, p.volume.Portals)
+	status, err := k.connector.Repair(ctx, p.volume)
+	if err == nil {
+		k.progress.look(p, status)
+	}
+	return status, err
 }
 
 func (k *keeper) detach(ctx context.Context, w wish, before, report *cloudv1.AttachmentReport) time.Duration {
 	if before.GetState() == cloudv1.AttachmentReport_STATE_DETACHED {
 		// With its message: that writes were lost is found once only.
 		report.State, report.Message = before.GetState(), before.GetMessage()
+		k.progress.skip(w.ncpaths)
 		return whileIdle
 	}
 	report.State = cloudv1.AttachmentReport_STATE_DETACHING
-	// Which paths are chosen now has no part in taking the volume down: a
+	k.progress.skip(w.ncpaths)
+	// Where the paths lead has no part in taking the volume down: a label or a
 	// property that has become unusable must not keep it here.
-	v, pathsErr := volume(w)
+	p := newPlan(k.resolver, w)
 	ctx, cancel := context.WithTimeout(ctx, detachTimeout)
 	defer cancel()
-	err := k.connector.Detach(ctx, v)
+	err := k.connector.Detach(ctx, p.volume)
 	if lost, ok := errors.AsType[*connector.LostWritesError](err); ok {
 		report.Message, err = lost.Error(), nil
 	}
 	if err != nil {
 		report.Message, report.Device, report.SizeBytes = err.Error(), before.GetDevice(), before.GetSizeBytes()
-		if _, inUse := errors.AsType[*connector.InUseError](err); inUse && pathsErr == nil {
+		if _, inUse := errors.AsType[*connector.InUseError](err); inUse {
 			// Its user relies on the paths until the device is given back.
-			status, _ := k.connector.Repair(ctx, v)
-			report.Paths, report.Device, report.SizeBytes = paths(status), status.Device, status.SizeBytes
+			status, _ := k.repair(ctx, w, p)
+			report.Paths, report.Device, report.SizeBytes = p.reports(status), status.Device, status.SizeBytes
 		}
 		return whileWaiting
 	}
@@ -198,69 +205,30 @@ func (k *keeper) detach(ctx context.Context, w wish, before, report *cloudv1.Att
 	return whileIdle
 }
 
-// volume joins what the SAN offers with the paths that the admin has chosen.
-// When those are not usable all but the portals is there beside the error.
-func volume(w wish) (connector.Volume, error) {
-	e := w.GetExport()
-	v := connector.Volume{
-		Name:      w.GetVolumeId(),
-		WWID:      e.GetWwid(),
-		Target:    e.GetTarget(),
-		LUN:       uint16(e.GetLun()),
-		CHAP:      w.chap,
-		SizeBytes: w.GetSizeBytes(),
-	}
-	chosen, err := mallee.ParsePaths(w.ncpaths)
-	if err != nil {
-		return v, fmt.Errorf("the property ncpaths is not usable: %w", err)
-	}
-	var list []netip.AddrPort
-	for _, spec := range chosen.List {
-		if spec.Label != "" || spec.Name != "" {
-			return v, fmt.Errorf("the property ncpaths is not usable: %s has a label or a name", spec.Text)
-		}
-		list = append(list, netip.AddrPortFrom(spec.Addr, spec.Port))
-	}
-	if chosen.Any {
-		if list, err = mallee.ParseAddrs(joined(e.GetPortals()), mallee.ISCSIPort); err != nil {
-			return v, fmt.Errorf("the SAN's portals are not usable: %w", err)
-		}
-	}
-	for _, addr := range list {
-		// A storage processor has one target portal group; LIO calls it 1.
-		v.Portals = append(v.Portals, connector.Portal{Addr: addr, TPGT: 1})
-	}
-	if len(v.Portals) == 0 {
-		return v, errors.New("the SAN tells no portal")
-	}
-	return v, nil
-}
-
-func paths(s connector.Status) []*cloudv1.PathReport {
-	if s.Paths == nil { // nobody could look
-		return nil
-	}
-	reports := make([]*cloudv1.PathReport, len(s.Paths))
-	for i, p := range s.Paths {
-		reports[i] = &cloudv1.PathReport{
-			Portal: p.Portal.String(), State: string(p.State), BlockDev: p.Disk, Reason: p.Reason,
-		}
-	}
-	return reports
-}
-
 func (k *keeper) logChange(ctx context.Context, before, after *cloudv1.AttachmentReport, since time.Time) {
 	if before.GetState() != after.GetState() || before.GetMessage() != after.GetMessage() {
 		k.log.InfoContext(ctx, "attachment is "+stateName(after.GetState()), "device", after.GetDevice(),
 			"message", after.GetMessage(), "after", time.Since(since))
 	}
-	had := map[string]*cloudv1.PathReport{}
+	had := map[pathKey]*cloudv1.PathReport{}
 	for _, p := range before.GetPaths() {
-		had[p.GetPortal()] = p
+		had[keyOf(p)] = p
 	}
 	for _, p := range after.GetPaths() {
-		if b := had[p.GetPortal()]; b.GetState() != p.GetState() || b.GetReason() != p.GetReason() {
-			k.log.InfoContext(ctx, "path is "+p.GetState(), "path", p.GetPortal(), "disk", p.GetBlockDev(), "reason", p.GetReason())
+		if b := had[keyOf(p)]; b.GetState() != p.GetState() || b.GetReason() != p.GetReason() {
+			k.log.InfoContext(ctx, "path is "+p.GetState(), "path", cmp.Or(p.GetPortal(), p.GetText()), "label", p.GetInterface(),
+				"device", p.GetDevice(), "disk", p.GetBlockDev(), "reason", p.GetReason())
 		}
 	}
+}
+
+// pathKey tells a path from the others of its volume, also when it begins to drain.
+// One that is not resolved has no portal.
+type pathKey struct{ portal, device, text string }
+
+func keyOf(p *cloudv1.PathReport) pathKey {
+	if p.GetPortal() == "" {
+		return pathKey{text: p.GetText()}
+	}
+	return pathKey{portal: p.GetPortal(), device: p.GetDevice()}
 }

@@ -4,8 +4,6 @@ package nc
 
 import (
 	"log/slog"
-	"net/netip"
-	"strings"
 	"testing"
 	"time"
 
@@ -13,86 +11,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/testing/protocmp"
 
-	"github.com/mallee-io/mallee"
 	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
 	"github.com/mallee-io/mallee/connector"
 )
 
-func TestVolumeJoinsPathsAndPortals(t *testing.T) {
-	const target, wwid = "iqn.2026-11.io.mallee:san", "360014056d6c6c650123456789abcdef0"
-	offered := []string{"10.107.1.200:3260", "10.108.1.200:3260"}
-	for _, test := range []struct {
-		name    string
-		ncpaths string
-		portals []string
-		want    []string
-		err     string // in the error; empty for none
-	}{
-		{"nopath takes what the SAN offers", "nopath", offered, offered, ""},
-		{"a list is taken as it is", "10.108.1.200,10.109.1.1:3261", offered, []string{"10.108.1.200:3260", "10.109.1.1:3261"}, ""},
-		{"IPv6", "nopath", []string{"[2001:db8::1]:3260"}, []string{"[2001:db8::1]:3260"}, ""},
-		{"a list that is none", "10.107.1.200,,10.108.1.200", offered, nil, "the property ncpaths is not usable: element 2"},
-		{"no ncpaths", "", offered, nil, "the property ncpaths is not usable"},
-		{"portals that are none", "nopath", []string{"san.example.com:3260"}, nil, "the SAN's portals are not usable"},
-		{"no portal", "nopath", nil, nil, "the SAN tells no portal"},
-		{"no portal, but a list", "10.107.1.200", nil, []string{"10.107.1.200:3260"}, ""},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			got, err := volume(wish{
-				&cloudv1.DesiredAttachment{
-					VolumeId: "vol-1a2b3c4d", Wanted: true, SizeBytes: 2 << 30,
-					Export: &cloudv1.Export{Target: target, Lun: 5, Wwid: wwid, Portals: test.portals},
-				},
-				test.ncpaths,
-				connector.CHAP{Username: "nc1", Password: "OpenSesame"},
-			})
-			if test.err != "" {
-				if err == nil || !strings.Contains(err.Error(), test.err) {
-					t.Errorf("error %v, want %q", err, test.err)
-				}
-				return
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := connector.Volume{Name: "vol-1a2b3c4d", WWID: wwid, Target: target, LUN: 5, SizeBytes: 2 << 30, CHAP: connector.CHAP{Username: "nc1", Password: "OpenSesame"}}
-			for _, addr := range test.want {
-				want.Portals = append(want.Portals, connector.Portal{Addr: netip.MustParseAddrPort(addr), TPGT: 1})
-			}
-			compareAddr := cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })
-			if diff := cmp.Diff(want, got, compareAddr); diff != "" {
-				t.Errorf("(-want +got)\n%s", diff)
-			}
-		})
-	}
-}
-
-// The connector's words for the states of a path are the cloud's too.
-func TestPathStatesAreTheClouds(t *testing.T) {
-	for ours, theirs := range map[connector.PathState]mallee.PathState{
-		connector.PathUp:          mallee.PathUp,
-		connector.PathJoining:     mallee.PathJoining,
-		connector.PathDown:        mallee.PathDown,
-		connector.PathMissing:     mallee.PathMissing,
-		connector.PathQuarantined: mallee.PathQuarantined,
-	} {
-		if string(ours) != string(theirs) {
-			t.Errorf("%q is %q to the cloud", ours, theirs)
-		}
-	}
-	status := connector.Status{Paths: []connector.Path{
-		{Portal: netip.MustParseAddrPort("10.107.1.200:3260"), State: connector.PathDown, Disk: "sdb", Reason: "multipathd says failed, faulty"},
-	}}
-	want := []*cloudv1.PathReport{{Portal: "10.107.1.200:3260", State: "down", BlockDev: "sdb", Reason: "multipathd says failed, faulty"}}
-	if diff := cmp.Diff(want, paths(status), protocmp.Transform()); diff != "" {
-		t.Errorf("(-want +got)\n%s", diff)
-	}
-}
+func list(ncpaths string) partition { return partition{ncpaths: ncpaths} }
 
 func newKeeper(registry *prometheus.Registry) *keeper {
 	log := slog.New(slog.DiscardHandler)
 	return &keeper{
-		connector: connector.New(connector.Options{}), log: log, reporter: newReporter(),
+		connector: newFabric(), resolver: newAtlas(), log: log, reporter: newReporter(log),
 		metrics: newMetrics(registry), changed: make(chan struct{}, 1),
 	}
 }
@@ -105,7 +33,7 @@ func TestStep(t *testing.T) {
 	here := &cloudv1.AttachmentReport{VolumeId: "vol-0000000a", Generation: 1, State: attached, Device: device, SizeBytes: 1 << 30}
 	earlier := &cloudv1.AttachmentReport{VolumeId: "vol-0000000a", Generation: 0, State: attached, Device: device}
 	gone := &cloudv1.AttachmentReport{VolumeId: "vol-0000000a", Generation: 1, State: detached, Message: "writes were lost"}
-	const noWWID = `"none" is no WWID: it must be 3 and the digits of an NAA designator`
+	const noWWID = `"none" is no WWID`
 	for _, test := range []struct {
 		name   string
 		wish   wish
@@ -114,50 +42,43 @@ func TestStep(t *testing.T) {
 	}{
 		{
 			"waits for the SAN's offer",
-			wish{DesiredAttachment: noExport, ncpaths: "nopath"},
+			wish{noExport, list("nopath")},
 			nil,
 			&cloudv1.AttachmentReport{State: attaching},
 		},
 		{
 			"cannot be attached",
-			wish{DesiredAttachment: wanted, ncpaths: "nopath"},
+			wish{wanted, list("nopath")},
 			nil,
 			&cloudv1.AttachmentReport{State: attaching, Message: noWWID},
 		},
 		{
 			"cannot be looked at, and stays attached",
-			wish{DesiredAttachment: wanted, ncpaths: "nopath"},
+			wish{wanted, list("nopath")},
 			here,
 			&cloudv1.AttachmentReport{State: attached, Device: device, SizeBytes: 1 << 30, Message: noWWID},
 		},
 		{
-			"paths that are none leave it attached",
-			wish{DesiredAttachment: wanted, ncpaths: "10.107.1.200,,10.108.1.200"},
-			here,
-			&cloudv1.AttachmentReport{State: attached, Device: device, SizeBytes: 1 << 30, Message: "the property ncpaths is not usable: " +
-				`element 2 (at character 14), "": it is empty: write hosts with single commas between`},
-		},
-		{
 			"was attached as of an earlier generation",
-			wish{DesiredAttachment: wanted, ncpaths: "nopath"},
+			wish{wanted, list("nopath")},
 			earlier,
 			&cloudv1.AttachmentReport{State: attaching, Message: noWWID},
 		},
 		{
 			"unwanted before any offer",
-			wish{DesiredAttachment: &cloudv1.DesiredAttachment{VolumeId: "vol-0000000a", Generation: 1}, ncpaths: "nopath"},
+			wish{&cloudv1.DesiredAttachment{VolumeId: "vol-0000000a", Generation: 1}, list("nopath")},
 			nil,
 			&cloudv1.AttachmentReport{State: detached},
 		},
 		{
 			"cannot be detached",
-			wish{DesiredAttachment: unwanted, ncpaths: "nopath"},
+			wish{unwanted, list("nopath")},
 			here,
 			&cloudv1.AttachmentReport{State: detaching, Message: noWWID, Device: device, SizeBytes: 1 << 30},
 		},
 		{
 			"detached once for all",
-			wish{DesiredAttachment: unwanted, ncpaths: "nopath"},
+			wish{unwanted, list("nopath")},
 			gone,
 			&cloudv1.AttachmentReport{State: detached, Message: "writes were lost"},
 		},
@@ -171,7 +92,7 @@ func TestStep(t *testing.T) {
 			if diff := cmp.Diff(test.want, k.report, protocmp.Transform()); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
-			if diff := cmp.Diff(k.report, k.reporter.latest["vol-0000000a"], protocmp.Transform()); diff != "" {
+			if diff := cmp.Diff(k.report, k.reporter.latest["vol-0000000a"].report, protocmp.Transform()); diff != "" {
 				t.Errorf("what is told differs (-found +told)\n%s", diff)
 			}
 		})
@@ -195,11 +116,11 @@ func TestOnlyANewWishWakesItsKeeper(t *testing.T) {
 		wish wish
 		want bool
 	}{
-		{"the first", wish{DesiredAttachment: unusable("vol-0000000a"), ncpaths: "nopath"}, true},
-		{"the same again", wish{DesiredAttachment: unusable("vol-0000000a"), ncpaths: "nopath"}, false},
-		{"other paths", wish{DesiredAttachment: unusable("vol-0000000a"), ncpaths: "10.107.1.200"}, true},
-		{"a new secret", wish{unusable("vol-0000000a"), "10.107.1.200", connector.CHAP{Username: "nc1"}}, true},
-		{"a new generation", wish{DesiredAttachment: later, ncpaths: "10.107.1.200"}, true},
+		{"the first", wish{unusable("vol-0000000a"), list("nopath")}, true},
+		{"the same again", wish{unusable("vol-0000000a"), list("nopath")}, false},
+		{"other paths", wish{unusable("vol-0000000a"), list("10.107.1.200")}, true},
+		{"a new secret", wish{unusable("vol-0000000a"), partition{ncpaths: "10.107.1.200", chap: connector.CHAP{Username: "nc1"}}}, true},
+		{"a new generation", wish{later, list("10.107.1.200")}, true},
 	} {
 		k.set(step.wish)
 		if got := woken(); got != step.want {
@@ -222,7 +143,7 @@ func TestReleased(t *testing.T) {
 		{"detached as of an earlier generation", unusable("vol-0000000a"), &cloudv1.AttachmentReport{State: detached}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			k := &keeper{wish: wish{DesiredAttachment: test.wish, ncpaths: "nopath"}, report: test.report}
+			k := &keeper{wish: wish{test.wish, list("nopath")}, report: test.report}
 			if got := k.released(); got != test.want {
 				t.Errorf("released is %t, want %t", got, test.want)
 			}

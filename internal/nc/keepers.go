@@ -19,6 +19,7 @@ type keepers struct {
 	states   chan *cloudv1.NodeState // the latest state that run has not yet seen
 
 	byVolume map[string]running // run's own
+	ncpaths  string             // run's own: the latest state's
 }
 
 type running struct {
@@ -59,8 +60,15 @@ func (ks *keepers) run(ctx context.Context) error {
 
 func (ks *keepers) apply(ctx context.Context, state *cloudv1.NodeState, wg *sync.WaitGroup) {
 	named := map[string]bool{}
-	// Out of the message at once: that prints its secret like any field.
-	chap := connector.CHAP{Username: state.GetChap().GetUsername(), Password: state.GetChap().GetPassword()}
+	p := partition{
+		ncpaths: state.GetNcpaths(), portals: state.GetPortals(), minPaths: int(state.GetMinPaths()),
+		// Out of the message at once: that prints its secret like any field.
+		chap: connector.CHAP{Username: state.GetChap().GetUsername(), Password: state.GetChap().GetPassword()},
+	}
+	if ks.ncpaths != p.ncpaths && ks.ncpaths != "" {
+		ks.options.Log.InfoContext(ctx, "path list changed", "ncpaths", p.ncpaths, "before", ks.ncpaths)
+	}
+	ks.ncpaths = p.ncpaths
 	for _, d := range state.GetAttachments() {
 		id := d.GetVolumeId()
 		named[id] = true
@@ -69,11 +77,12 @@ func (ks *keepers) apply(ctx context.Context, state *cloudv1.NodeState, wg *sync
 			k = ks.newKeeper(ctx)
 			ks.byVolume[id] = k
 		}
-		k.set(wish{d, state.GetNcpaths(), chap})
+		k.set(wish{d, p})
 		if !ok {
 			wg.Go(k.start)
 		}
 	}
+	ks.reporter.work(p.ncpaths, named)
 	for id, k := range ks.byVolume {
 		if named[id] {
 			continue
@@ -95,7 +104,8 @@ func (ks *keepers) newKeeper(ctx context.Context) running {
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	k := &keeper{
-		connector: ks.options.Connector, log: ks.options.Log, reporter: ks.reporter, metrics: ks.metrics,
+		connector: ks.options.Connector, resolver: ks.options.Resolver,
+		log: ks.options.Log, reporter: ks.reporter, metrics: ks.metrics,
 		changed: make(chan struct{}, 1),
 	}
 	return running{
@@ -111,8 +121,6 @@ func (ks *keepers) newKeeper(ctx context.Context) running {
 		},
 	}
 }
-
-func joined(list []string) string { return strings.Join(list, ",") }
 
 func stateName(s cloudv1.AttachmentReport_State) string {
 	return strings.ToLower(strings.TrimPrefix(s.String(), "STATE_"))

@@ -21,7 +21,7 @@ func newMetrics(r *prometheus.Registry) *metrics {
 	buckets := []float64{.1, .25, .5, 1, 2, 4, 8, 16, 32, 64}
 	m := &metrics{
 		paths: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "mallee_node_paths", Help: "Expected paths of each attached volume, by how they are.",
+			Name: "mallee_node_paths", Help: "Paths of each attached volume, by how they are: those expected, and those that are draining.",
 		}, []string{"volume_id", "state"}),
 		attach: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "mallee_node_attach_seconds", Help: "Time from a wish to a usable device.", Buckets: buckets,
@@ -39,7 +39,8 @@ func newMetrics(r *prometheus.Registry) *metrics {
 // observe notes what changed from one report about a volume to the next.
 func (m *metrics) observe(before, after *cloudv1.AttachmentReport, since time.Time) {
 	count := map[mallee.PathState]int{
-		mallee.PathUp: 0, mallee.PathJoining: 0, mallee.PathDown: 0, mallee.PathMissing: 0, mallee.PathQuarantined: 0,
+		mallee.PathUp: 0, mallee.PathJoining: 0, mallee.PathDown: 0, mallee.PathMissing: 0,
+		mallee.PathQuarantined: 0, mallee.PathUnresolved: 0, mallee.PathDraining: 0,
 	}
 	for _, p := range after.GetPaths() {
 		count[mallee.PathState(p.GetState())]++

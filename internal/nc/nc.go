@@ -6,7 +6,10 @@
 //
 // The cloud's wish comes as a stream of whole states. Each attachment has one
 // goroutine, its keeper, that compares the wish with the machine and takes a
-// step; the keepers' findings are reported whole. While the cloud cannot be
+// step; the keepers' findings are reported whole. A keeper's plan is what its wish
+// means on this machine now: labels, names and the SAN's portals turned into
+// portals to log in to. When a plan changes, paths are added and drained under the
+// volume's I/O; the node has settled when every keeper is through with that. While the cloud cannot be
 // reached the keepers go on with the last wish: an outage of the cloud
 // controller stops no I/O and no repair.
 package nc
@@ -16,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,14 +29,26 @@ import (
 	"github.com/mallee-io/mallee"
 	"github.com/mallee-io/mallee/connector"
 	"github.com/mallee-io/mallee/internal/host"
+	"github.com/mallee-io/mallee/internal/site"
 )
+
+// Connector brings volumes up and takes them down. A *connector.Connector does.
+type Connector interface {
+	Run(context.Context) error
+	Initiator() (string, error)
+	Changed() <-chan struct{}
+	Repair(context.Context, connector.Volume) (connector.Status, error)
+	Detach(context.Context, connector.Volume) error
+	Sweep(context.Context) error
+}
 
 // Options of a node controller. All but Registry are required.
 type Options struct {
 	Partition string
 	CLC       []string // "host:port" of each cloud controller
 	Dial      func(addr string) (*grpc.ClientConn, error)
-	Connector *connector.Connector
+	Connector Connector
+	Resolver  site.Resolver // run by the caller
 	Host      *host.Host
 	Log       *slog.Logger
 	Registry  *prometheus.Registry
@@ -57,14 +73,16 @@ func Run(ctx context.Context, o Options) error {
 	if err := o.Host.Prepare(ctx, defaultNoPathTimeout); err != nil {
 		return fmt.Errorf("cannot prepare this node: %w", err)
 	}
-	r := newReporter()
+	r := newReporter(o.Log)
 	k := newKeepers(o, r, newMetrics(o.Registry))
-	a := newAgent(o, initiator, k, r)
+	s := site.New(site.Options{Resolver: o.Resolver, LoggedIn: func(string, netip.AddrPort) bool { return false }, Found: r.setSite, Log: o.Log})
+	f := newFollower(o, initiator, k, s, r)
 
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return o.Connector.Run(ctx) })
-	g.Go(func() error { return a.Run(ctx) })
+	g.Go(func() error { return f.run(ctx) })
 	g.Go(func() error { return k.run(ctx) })
+	g.Go(func() error { return s.Run(ctx) })
 	g.Go(func() error { return sweep(ctx, o) })
 	return g.Wait()
 }
