@@ -32,9 +32,11 @@ func (e Endpoint) Host() string {
 	return e.Addr.String()
 }
 
-// key is the same for two that mean the same without asking DNS.
+// key is the same for two that are the same without asking DNS. Names have no case
+// (RFC 4343), zones have.
 func (e Endpoint) key() string {
-	return strings.ToLower(strings.TrimSuffix(e.Host(), ".")) + "|" + strconv.Itoa(int(e.Port))
+	e.Name = strings.ToLower(e.Name)
+	return e.String()
 }
 
 // ParseHosts parses the value of sanhost: hosts with commas between, each an
@@ -93,14 +95,14 @@ func parseEndpoint(s string, port uint16) (Endpoint, error) {
 			}
 		}
 	} else if a, err := netip.ParseAddr(s); err == nil && a.Is6() {
-		return Endpoint{}, fmt.Errorf("an IPv6 address stands in brackets: [%s]", s)
+		return Endpoint{}, fmt.Errorf("an IPv6 address stands in brackets: %s", quote("["+s+"]"))
 	} else {
 		host, tail, hasPort = strings.Cut(s, ":")
 	}
 	if hasPort {
 		n, err := strconv.ParseUint(tail, 10, 16)
 		if err != nil || n == 0 || strconv.FormatUint(n, 10) != tail {
-			return Endpoint{}, fmt.Errorf("%q is no port: it must be a number from 1 to 65535", tail)
+			return Endpoint{}, fmt.Errorf("%s is no port: it must be a number from 1 to 65535", quote(tail))
 		}
 		port = uint16(n)
 	}
@@ -111,9 +113,9 @@ func parseEndpoint(s string, port uint16) (Endpoint, error) {
 		return Endpoint{}, fmt.Errorf("only an IPv6 address stands in brackets")
 	case err == nil:
 		e.Addr = a.Unmap()
-		return e, checkAddr(e.Addr)
+		return e, checkAddr(a)
 	case bracketed:
-		return Endpoint{}, fmt.Errorf("%q is no IPv6 address", host)
+		return Endpoint{}, fmt.Errorf("%s is no IPv6 address", quote(host))
 	}
 	e.Name = host
 	return e, checkName(host)
@@ -121,20 +123,24 @@ func parseEndpoint(s string, port uint16) (Endpoint, error) {
 
 var nameLabel = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
 
+// numeric is what inet_aton takes for a part of an address, 0x0a6b01c8 for one.
+var numeric = regexp.MustCompile(`^([0-9]+|0[xX][0-9A-Fa-f]*)$`)
+
 // checkName holds a name to RFC 1123 §2.1: letters, digits and dashes between
-// dots, and not all digits at the end, as a mistyped address has.
+// dots, and no number at the end, as a mistyped address has.
 func checkName(name string) error {
 	if strings.EqualFold(name, NoPath) {
 		return fmt.Errorf("%s is a value of its own, in lower case, and no host", NoPath)
 	}
-	labels := strings.Split(strings.TrimSuffix(name, "."), ".")
+	absolute := strings.TrimSuffix(name, ".")
+	labels := strings.Split(absolute, ".")
 	for _, l := range labels {
 		if !nameLabel.MatchString(l) {
-			return fmt.Errorf("%q is neither an address nor a host name", name)
+			return fmt.Errorf("%s is neither an address nor a host name", quote(name))
 		}
 	}
-	if last := labels[len(labels)-1]; strings.Trim(last, "0123456789") == "" || len(name) > 253 {
-		return fmt.Errorf("%q is neither an address nor a host name", name)
+	if numeric.MatchString(labels[len(labels)-1]) || len(absolute) > 253 {
+		return fmt.Errorf("%s is neither an address nor a host name", quote(name))
 	}
 	return nil
 }
@@ -147,17 +153,22 @@ var netDeviceForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$`)
 func ValidNetDevice(name string) bool { return netDeviceForm.MatchString(name) }
 
 func checkAddr(a netip.Addr) error {
+	zone := a.Zone() // which may hold any character, a slash or a line feed too
+	a = a.Unmap().WithZone("")
 	switch {
-	// Nobody answers at these.
-	case a.IsUnspecified(), a.IsMulticast(), a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+	case !ofOneHost(a):
 		return fmt.Errorf("%s is not the address of one host", a)
-	case a.Zone() != "" && !a.IsLinkLocalUnicast():
-		return fmt.Errorf("%s: only a link-local address has a zone", a)
-	// A zone may hold any character, a slash or a line feed too.
-	case a.Zone() != "" && !ValidNetDevice(a.Zone()):
-		return fmt.Errorf("the zone %q is no name of a network device", a.Zone())
+	case zone != "" && !a.IsLinkLocalUnicast(), zone != "" && a.Is4():
+		return fmt.Errorf("%s: only a link-local IPv6 address has a zone", a)
+	case zone != "" && !ValidNetDevice(zone):
+		return fmt.Errorf("the zone %s is no name of a network device", quote(zone))
 	}
 	return nil
+}
+
+// ofOneHost reports whether somebody can answer at a.
+func ofOneHost(a netip.Addr) bool {
+	return !a.IsUnspecified() && !a.IsMulticast() && a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
 }
 
 // checkLink sees that exactly one thing tells the link of a link-local address.
