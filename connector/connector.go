@@ -99,7 +99,9 @@ type Connector struct {
 	mu      sync.Mutex
 	volumes map[string]*volume          // by WWID
 	logins  map[openiscsi.Portal]*login // by what they log in to
-	leaving map[string]bool             // targets that are being logged out from
+	leaving map[openiscsi.Portal]bool   // that are being logged out from
+	tidying map[string]time.Time        // targets: until when tidy does not look again
+	tidies  sync.WaitGroup              // that run
 }
 
 // New returns a Connector. It does nothing until Run is called.
@@ -120,7 +122,8 @@ func New(o Options) *Connector {
 		inquire:   devices.WWID,
 		volumes:   map[string]*volume{},
 		logins:    map[openiscsi.Portal]*login{},
-		leaving:   map[string]bool{},
+		leaving:   map[openiscsi.Portal]bool{},
+		tidying:   map[string]time.Time{},
 	}
 }
 
@@ -133,7 +136,7 @@ func (c *Connector) Run(ctx context.Context) error {
 	burst := burst{send: c.wake.Send}
 	err := block.Uevents(ctx, c.wake.Send, func(e block.Uevent) {
 		switch e.Subsystem {
-		case "block", "scsi", "iscsi_session", "iscsi_connection", "":
+		case "block", "scsi", "iscsi_session", "iscsi_connection", "net", "":
 			burst.Event()
 		}
 	})

@@ -59,9 +59,7 @@ func (c *Connector) Detach(ctx context.Context, v Volume) error {
 	state := c.volume(v.WWID)
 	state.Lock()
 	defer state.Unlock()
-	if err := c.want(state, v.Target); err != nil {
-		return err
-	}
+	c.want(state, v.Target, nil)
 	if err := c.detach(ctx, state, v); err != nil {
 		return fmt.Errorf("cannot detach %s: %w", v.Name, err)
 	}
@@ -99,7 +97,7 @@ func (c *Connector) detach(ctx context.Context, state *volume, v Volume) error {
 		return err
 	}
 	c.mu.Lock()
-	state.target = ""
+	state.target, state.portals = "", nil
 	c.mu.Unlock()
 	return c.release(ctx, v.Target)
 }

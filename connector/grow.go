@@ -36,7 +36,7 @@ func (c *Connector) remeasure(disk block.Disk, size uint64) (block.Disk, error) 
 // lest it hold up the growth, and found again, with its size, when the path
 // returns.
 func (c *Connector) grow(ctx context.Context, state *volume, v Volume, sessions []openiscsi.Session,
-	m multipath.Map, status *Status,
+	m multipath.Map, usable int, status *Status,
 ) error {
 	if status.Map == "" {
 		return nil
@@ -49,7 +49,7 @@ func (c *Connector) grow(ctx context.Context, state *volume, v Volume, sessions 
 	if before >= v.SizeBytes {
 		return nil
 	}
-	obstacle, err := c.obstacle(ctx, state, v, sessions, m, status.Up())
+	obstacle, err := c.obstacle(ctx, state, v, sessions, m, usable)
 	if err != nil {
 		return err
 	}
@@ -72,11 +72,11 @@ func (c *Connector) grow(ctx context.Context, state *volume, v Volume, sessions 
 }
 
 // obstacle returns what keeps v's map from being resized now, and starts to
-// remove disks that would do so for long. Up is how many paths are up.
+// remove disks that would do so for long. Usable is how many paths carry I/O.
 func (c *Connector) obstacle(ctx context.Context, state *volume, v Volume, sessions []openiscsi.Session,
-	m multipath.Map, up int,
+	m multipath.Map, usable int,
 ) (string, error) {
-	if up == 0 {
+	if usable == 0 {
 		// I/O that waits for a path would fail.
 		return "no path is up", nil
 	}
@@ -113,8 +113,7 @@ func (c *Connector) dropDown(ctx context.Context, state *volume, v Volume, sessi
 			if disk.Name != name || disk.WWID != v.WWID {
 				continue
 			}
-			state.probes.forget(s.ID)
-			state.probes.drop(name, func() {
+			state.probes.drop(name, s.ID, func() {
 				if err := c.devices.DeleteDisk(name); err != nil {
 					c.log.WarnContext(ctx, "a disk keeps the map from growing", "wwid", v.WWID, "disk", name, "error", err)
 					return

@@ -4,6 +4,7 @@ package connector
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -124,7 +125,10 @@ func pathsOf(paths ...string) string {
 		wwid, strings.Join(paths, ", "))
 }
 
-// second shows session 2, to a portal that is not vol's any more, with the LUN as sdc.
+// secondPortal is that of session 2.
+var secondPortal = Portal{Addr: netip.MustParseAddrPort("10.107.1.201:3260"), TPGT: 1}
+
+// second shows session 2, to a portal that is not one of vol's, with the LUN as sdc.
 func (m *machine) second(state string) {
 	m.t.Helper()
 	const base = "devices/platform/host3/session2"
@@ -170,6 +174,7 @@ func TestADiskWhosePathIsDownDoesNotHoldUpTheGrowth(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			m, v := attached(t)
+			v.Portals = append(v.Portals, secondPortal)
 			m.second(test.state)
 			m.is("sdc", wwid)
 			m.say(pathsOf(fmt.Sprintf(`{"dev": "sdb", "dm_st": %q, "chk_st": "ready"}`, test.up),
@@ -195,13 +200,15 @@ func TestADiskWhosePathIsDownDoesNotHoldUpTheGrowth(t *testing.T) {
 	}
 }
 
-// A disk of a portal that is no longer expected stays in the map, and so has to
-// grow with it.
+// A disk of a portal that is no longer expected stays in the map until another has
+// taken its place, and so has to grow with it.
 func TestADiskThatIsNoLongerExpectedIsMeasuredToo(t *testing.T) {
 	m, v := attached(t)
 	m.second("LOGGED_IN")
 	m.is("sdc", wwid)
 	m.say(pathsOf(`{"dev": "sdb", "dm_st": "active", "chk_st": "ready"}`, `{"dev": "sdc", "dm_st": "active", "chk_st": "ready"}`))
+	m.volumes = map[string]*volume{} // as after a restart: two paths are usable
+	v.Expected = 2
 	v.SizeBytes = 2 * gib
 	m.size("sdb", 2*gib)
 	m.repair(v)

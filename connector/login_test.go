@@ -80,6 +80,7 @@ func newConnector(t *testing.T, exit ...int) (*Connector, *journal) {
 
 // settle waits until nothing runs that c has started.
 func settle(c *Connector) {
+	c.tidies.Wait()
 	for {
 		changed := c.Changed()
 		running := false
@@ -167,64 +168,6 @@ func TestALoginOutlivesItsCaller(t *testing.T) {
 	<-changed
 	if len(j.when["logged in"]) != 1 {
 		t.Errorf("log %v", j.when)
-	}
-}
-
-func TestATargetIsLeftWhenNoVolumeNeedsIt(t *testing.T) {
-	c, _ := newConnector(t, 0)
-	one, two := c.volume("3a"), c.volume("3b")
-	for _, state := range []*volume{one, two} {
-		if err := c.want(state, target); err != nil {
-			t.Fatal(err)
-		}
-	}
-	changed := c.Changed()
-	c.login(t.Context(), portal("10.107.1.200:3260"), CHAP{}, nil)
-	<-changed
-	records := func() int {
-		files, _ := filepath.Glob(filepath.Join(c.initiator.Etc, "nodes", "*", "*", "*"))
-		return len(files)
-	}
-
-	one.target = ""
-	if err := c.release(t.Context(), target); err != nil || records() != 1 {
-		t.Errorf("with a volume that needs it: %v, %d records, want 1", err, records())
-	}
-	two.target = ""
-	if _, ok := c.leave(target); !ok {
-		t.Fatal("the target cannot be left")
-	}
-	if err := c.want(one, target); err != ErrBusy {
-		t.Errorf("while it is left: error %v, want ErrBusy", err)
-	}
-	if _, ok := c.leave(target); ok {
-		t.Error("left twice at once")
-	}
-	c.left(target)
-	if err := c.release(t.Context(), target); err != nil || records() != 0 {
-		t.Errorf("with none: %v, %d records, want 0", err, records())
-	}
-	if err := c.want(one, target); err != nil {
-		t.Errorf("after it was left: %v", err)
-	}
-}
-
-func TestLeavingATargetEndsItsLogins(t *testing.T) {
-	c, j := newConnector(t)
-	// It logs in for as long as it is let.
-	script := "#!/bin/sh\nexec /bin/sleep 60\n"
-	if err := os.WriteFile(filepath.Join(c.initiator.Etc, "iscsiadm"), []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	changed := c.Changed()
-	c.login(t.Context(), portal("10.107.1.200:3260"), CHAP{}, nil)
-	if _, ok := c.leave(target); !ok {
-		t.Fatal("the target cannot be left")
-	}
-	<-changed
-	c.left(target)
-	if len(j.when["login failed"]) != 1 || len(c.logins) != 0 {
-		t.Errorf("log %v, logins %v", j.when, c.logins)
 	}
 }
 

@@ -27,10 +27,15 @@ const (
 // volume is what is remembered of a Volume between calls; all of it can be
 // found out again.
 type volume struct {
-	sync.Mutex        // serialises the calls for one WWID
-	target     string // guarded by Connector.mu; empty once the volume is being detached
-	lost       error  // what a flush has failed with that no Detach has told yet
-	probes     probes
+	sync.Mutex // serialises the calls for one WWID
+	// Guarded by Connector.mu; empty once the volume is being detached.
+	target  string
+	portals map[openiscsi.Portal]bool // that it is to be reached through
+
+	before int   // usable paths when portals last changed; negative while that is not known
+	lost   error // what a flush has failed with that no Detach has told yet
+	probes probes
+	drain  drain
 }
 
 // probes are the looks at a volume's disks. They run beside the calls, since a
@@ -76,6 +81,24 @@ func (p *probe) shall(size uint64) {
 	if p.size != size {
 		p.size, p.hurry = size, !p.at.IsZero()
 	}
+}
+
+// looking reports whether a look at session runs.
+func (ps *probes) looking(session int) bool {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	p := ps.session[session]
+	return p != nil && p.running
+}
+
+// proved reports whether the last look at a disk has shown that it is the
+// volume's.
+func (ps *probes) proved(session int, disk string) bool {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	good := func(p *probe) bool { return p != nil && !p.at.IsZero() && p.err == nil }
+	p := ps.session[session]
+	return good(ps.stray[disk]) || good(p) && p.disk.Name == disk
 }
 
 // start runs look for p beside the caller, if that is due. ps is locked.
@@ -137,13 +160,18 @@ func (ps *probes) forget(session int) {
 	delete(ps.session, session)
 }
 
-// drop runs remove beside the caller, unless that of the same disk runs already.
-func (ps *probes) drop(disk string, remove func()) {
+// drop runs remove beside the caller, unless that of the same disk runs already
+// or the disk is being looked at: a look that ends after the removal would judge
+// whatever has got the name by then.
+func (ps *probes) drop(disk string, session int, remove func()) (started bool) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	if ps.closed || ps.drops[disk] {
-		return
+	stray, look := ps.stray[disk], ps.session[session]
+	if ps.closed || ps.drops[disk] || stray != nil && stray.running || look != nil && look.running {
+		return false
 	}
+	delete(ps.stray, disk)
+	delete(ps.session, session)
 	if ps.drops == nil {
 		ps.drops = map[string]bool{}
 	}
@@ -157,6 +185,7 @@ func (ps *probes) drop(disk string, remove func()) {
 		ps.mu.Unlock()
 		ps.ended.Send()
 	}()
+	return true
 }
 
 // postpone notes when multipathd may next be asked to add a session's disk.
@@ -303,6 +332,9 @@ func (ps *probes) startStray(disk string, size uint64, look func() (block.Disk, 
 	defer ps.mu.Unlock()
 	if ps.stray == nil {
 		ps.stray = map[string]*probe{}
+	}
+	if ps.drops[disk] {
+		return
 	}
 	p := ps.stray[disk]
 	// A name is given anew to another disk: a verdict on the one before is void.

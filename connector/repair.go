@@ -22,10 +22,6 @@ const adoptionPatience = 3 * time.Second
 // asked to look at the disk again: udev on a busy machine needs some seconds.
 const refusals = 4
 
-// ErrBusy says that the volume's target is just being logged out from; the same
-// call succeeds in a moment.
-var ErrBusy = errors.New("the target is being logged out from")
-
 // Repair takes one step towards all expected paths of v and tells how they are.
 // It starts what is due (a login, a scan, a proof of identity) and does not wait
 // for it: Changed tells when to look again.
@@ -36,8 +32,15 @@ func (c *Connector) Repair(ctx context.Context, v Volume) (Status, error) {
 	state := c.volume(v.WWID)
 	state.Lock()
 	defer state.Unlock()
-	if err := c.want(state, v.Target); err != nil {
-		return Status{}, err
+	wanted := map[openiscsi.Portal]bool{}
+	for _, portal := range v.Portals {
+		// One whose device has no possible name has no session either; its Path says so.
+		if p, err := portal.session(v.Target); err == nil {
+			wanted[anyGroup(p)] = true
+		}
+	}
+	if c.want(state, v.Target, wanted) {
+		state.before = -1
 	}
 	state.probes.open()
 
@@ -63,35 +66,71 @@ func (c *Connector) Repair(ctx context.Context, v Volume) (Status, error) {
 	if err := c.proveStrays(ctx, state, v, sessions, m, status.Paths); err != nil {
 		return status, err
 	}
-	if err := c.name(v, &status); err != nil {
+	if err := c.kernelMap(v, &status); err != nil {
 		return status, err
 	}
-	return status, c.grow(ctx, state, v, sessions, m, &status)
+	if err := c.count(state, sessions, m, status.Map); err != nil {
+		return status, err
+	}
+	list, err := c.findSurplus(v, wanted, sessions, m, status.Map)
+	if err != nil {
+		return status, err
+	}
+	usable := status.Up()
+	for _, s := range list {
+		if s.usable && state.probes.proved(s.session.ID, s.disk.Name) {
+			usable++
+		}
+	}
+	c.drain(ctx, state, v, list, m, &status)
+	c.tidy(ctx, v.Target, sessions)
+	if err := c.name(v, usable, &status); err != nil {
+		return status, err
+	}
+	return status, c.grow(ctx, state, v, sessions, m, usable, &status)
+}
+
+// kernelMap notes v's map in status. Only the kernel knows whether there is one;
+// multipathd tells of none while it starts.
+func (c *Connector) kernelMap(v Volume, status *Status) error {
+	d, err := c.mapByUUID(multipath.UUIDPrefix + v.WWID)
+	if errors.Is(err, dm.ErrNotFound) {
+		return nil
+	}
+	status.Map = d.Name
+	return err
+}
+
+// count notes how many paths are usable when the portals have changed, or when
+// the first call of this process finds them.
+func (c *Connector) count(state *volume, sessions []openiscsi.Session, m multipath.Map, kernelMap string) error {
+	if state.before >= 0 || kernelMap != "" && m.WWID == "" {
+		return nil
+	}
+	n, err := c.usableOn(sessions, m)
+	if err == nil {
+		state.before = n
+	}
+	return err
 }
 
 // name gives v's map its name, once enough paths have proved what it is, and
 // takes the name away from anything else: the kernel gives the number of a map
-// that is gone to the next one. Only the kernel knows whether there is a map;
-// multipathd tells of none while it starts.
-func (c *Connector) name(v Volume, status *Status) error {
-	d, err := c.mapByUUID(multipath.UUIDPrefix + v.WWID)
-	if errors.Is(err, dm.ErrNotFound) {
-		return c.unlink(v)
-	}
-	if err != nil {
-		return err
-	}
-	status.Map = d.Name
+// that is gone to the next one. Usable counts paths that are draining too: they
+// are as good as any until they go.
+func (c *Connector) name(v Volume, usable int, status *Status) error {
+	enough := usable >= v.minPaths()
 	switch {
-	case status.Up() >= v.minPaths():
-		if err := c.link(v, d.Name); err != nil {
+	case status.Map == "":
+		return c.unlink(v)
+	case enough:
+		if err := c.link(v, status.Map); err != nil {
 			return err
 		}
-	case !c.linked(v, d.Name):
+	case !c.linked(v, status.Map):
 		return c.unlink(v)
 	}
-	status.Device = c.file(v)
-	status.Ready = status.Up() >= v.minPaths()
+	status.Device, status.Ready = c.file(v), enough
 	return nil
 }
 
@@ -108,17 +147,6 @@ func (c *Connector) volume(wwid string) *volume {
 	return state
 }
 
-// want notes that a volume needs target.
-func (c *Connector) want(state *volume, target string) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.leaving[target] {
-		return ErrBusy
-	}
-	state.target = target
-	return nil
-}
-
 func findMap(maps []multipath.Map, wwid string) multipath.Map {
 	for _, m := range maps {
 		if m.WWID == wwid {
@@ -132,12 +160,25 @@ func findMap(maps []multipath.Map, wwid string) multipath.Map {
 func (c *Connector) path(ctx context.Context, state *volume, v Volume, portal Portal,
 	sessions []openiscsi.Session, m multipath.Map,
 ) Path {
-	p := openiscsi.Portal{Target: v.Target, Addr: portal.Addr, TPGT: portal.TPGT, Iface: openiscsi.DefaultIface}
-	path := Path{Portal: portal.Addr}
+	path := Path{Portal: portal.Addr, NetDevice: portal.NetDevice, State: PathMissing}
+	p, err := portal.session(v.Target)
+	if err != nil {
+		path.Reason = err.Error()
+		return path
+	}
+	if c.beingLeft(p) {
+		path.Reason = "the session that nothing needed is just being logged out"
+		return path
+	}
 	session, ok := findSession(sessions, p)
+	noDevice := c.initiator.FindDevice(portal.NetDevice)
+	if !ok && noDevice != nil {
+		path.Reason = noDevice.Error()
+		return path
+	}
 	// The kernel shows a session before its first login has ended.
 	if !ok || !session.LoggedIn() && c.loggingIn(p) {
-		path.State, path.Reason = PathMissing, c.login(ctx, p, v.CHAP, nil)
+		path.Reason = c.login(ctx, p, v.CHAP, nil)
 		return path
 	}
 	if !session.LoggedIn() {
@@ -146,6 +187,10 @@ func (c *Connector) path(ctx context.Context, state *volume, v Volume, portal Po
 		}
 		state.probes.forget(session.ID)
 		path.State, path.Reason = PathDown, "the session is lost; iscsid is reconnecting"
+		if noDevice != nil {
+			path.Reason = "the session is lost: " + noDevice.Error()
+			return path
+		}
 		if secret, err := c.initiator.Secret(session); err == nil && CHAP(secret) != v.CHAP {
 			path.Reason = "the session is lost, and had another CHAP secret: " + c.login(ctx, p, v.CHAP, &session)
 		}
@@ -206,7 +251,7 @@ func (c *Connector) refused(ctx context.Context, state *volume, session int, dis
 func findSession(sessions []openiscsi.Session, p openiscsi.Portal) (openiscsi.Session, bool) {
 	for _, s := range sessions {
 		// Exactly this address: 10.1.1.1 is not 10.1.1.10.
-		if s.Portal.Target == p.Target && s.Portal.Addr == p.Addr && s.Portal.Iface == p.Iface {
+		if anyGroup(s.Portal) == anyGroup(p) {
 			return s, true
 		}
 	}

@@ -367,9 +367,17 @@ func TestRepairTellsWhenNobodyCanLook(t *testing.T) {
 	if _, err := m.Repair(t.Context(), vol()); !errors.Is(err, multipath.ErrNotRunning) {
 		t.Errorf("error %v, want that multipathd does not run", err)
 	}
-	m.leaving[target] = true
-	if _, err := m.Repair(t.Context(), vol()); !errors.Is(err, ErrBusy) {
-		t.Errorf("error %v, want ErrBusy", err)
+}
+
+func TestALoginWaitsForTheLogout(t *testing.T) {
+	m := newMachine(t)
+	m.leaving[anyGroup(portal("10.107.1.200:3260"))] = true
+	status, err := m.Repair(t.Context(), vol())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := status.Paths[0]; got.State != PathMissing || !strings.Contains(got.Reason, "logged out") || len(m.logins) != 0 {
+		t.Errorf("%+v, logins %v", got, m.logins)
 	}
 }
 

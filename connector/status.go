@@ -5,6 +5,7 @@ package connector
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -44,7 +45,12 @@ type Status struct {
 	Paths  []Path
 }
 
-// Up returns how many paths are up.
+// Settled reports whether no path is left that is no longer expected.
+func (s Status) Settled() bool {
+	return !slices.ContainsFunc(s.Paths, func(p Path) bool { return p.State == PathDraining })
+}
+
+// Up returns how many of the expected paths are up.
 func (s Status) Up() int {
 	n := 0
 	for _, p := range s.Paths {
@@ -59,7 +65,13 @@ func (s Status) Up() int {
 // others are not: "1 of 4 paths up; 10.108.1.201:3260: login timed out".
 func (s Status) incomplete() error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d of %d paths up", s.Up(), len(s.Paths))
+	expected := 0
+	for _, p := range s.Paths {
+		if p.State != PathDraining {
+			expected++
+		}
+	}
+	fmt.Fprintf(&b, "%d of %d paths up", s.Up(), expected)
 	for _, p := range s.Paths {
 		if p.State != PathUp {
 			fmt.Fprintf(&b, "; %s %s: %s", p.Portal, p.State, p.Reason)

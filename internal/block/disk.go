@@ -113,6 +113,24 @@ func (d Devices) DeleteDisk(name string) error {
 	return nil
 }
 
+// InFlight returns how many requests to a disk have not ended. One that is gone
+// has none.
+func (d Devices) InFlight(name string) (int, error) {
+	// Reads and writes (block/genhd.c, part_inflight_show).
+	text, err := os.ReadFile(d.sys("block", name, "inflight"))
+	if gone(err) {
+		return 0, nil
+	}
+	var reads, writes int
+	if err == nil {
+		_, err = fmt.Sscan(string(text), &reads, &writes)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("cannot tell what is in flight on %s: %w", name, err)
+	}
+	return reads + writes, nil
+}
+
 // Announce has the kernel tell udev of a disk once more (a "change" event), so
 // that udev's rules read the disk's identity anew. One that is gone is success.
 func (d Devices) Announce(name string) error {

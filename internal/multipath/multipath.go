@@ -114,6 +114,12 @@ func (c Client) AddPath(ctx context.Context, disk string) error {
 	return c.do(ctx, "add path "+disk)
 }
 
+// RemovePath makes multipathd take a disk out of its map and forget it. With its
+// last path a map goes too.
+func (c Client) RemovePath(ctx context.Context, disk string) error {
+	return c.do(ctx, "del path "+disk)
+}
+
 // RemoveMap makes multipathd remove a map, by its name or its kernel name
 // ("dm-0"). It fails while the map is open.
 func (c Client) RemoveMap(ctx context.Context, name string) error {

@@ -137,9 +137,7 @@ func (k *keeper) attach(ctx context.Context, w wish, before, report *cloudv1.Att
 	report.Paths = p.reports(status)
 	if err != nil {
 		report.Message = err.Error()
-		if !errors.Is(err, connector.ErrBusy) {
-			k.log.WarnContext(ctx, "cannot look at the paths", "error", err)
-		}
+		k.log.WarnContext(ctx, "cannot look at the paths", "error", err)
 		if report.Device == "" && k.progress.tried() {
 			// Nobody's I/O depends on a volume that cannot be attached.
 			k.progress.settled = true

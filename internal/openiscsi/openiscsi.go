@@ -34,10 +34,12 @@ const DefaultIface = Prefix + "default"
 
 // Portal is where and how a target is reached.
 type Portal struct {
-	Target string         // IQN
-	Addr   netip.AddrPort // IPv4 or IPv6 address and TCP port
-	TPGT   uint16         // target portal group tag (RFC 7143 §4.1)
-	Iface  string         // name of an iface record, with Prefix
+	Target string // IQN
+	// Addr is an IPv4 or IPv6 address and a TCP port. A link-local address has a
+	// zone if and only if Iface leaves the device to routing.
+	Addr  netip.AddrPort
+	TPGT  uint16 // target portal group tag (RFC 7143 §4.1)
+	Iface string // name of an iface record, with Prefix
 }
 
 // String returns the portal's address and port.
@@ -80,9 +82,13 @@ func (p Portal) check() error {
 		return fmt.Errorf("%q is no iSCSI target name", p.Target)
 	case !ifaceForm.MatchString(p.Iface):
 		return fmt.Errorf("%q is no iface record of ours: it must begin with %s", p.Iface, Prefix)
-	// A zone may hold any character, a slash or a line feed too.
-	case !p.Addr.IsValid() || p.Addr.Port() == 0 || p.Addr.Addr().Zone() != "":
+	case strings.HasPrefix(p.Iface, netPrefix) && !deviceForm.MatchString(p.NetDevice()):
+		return fmt.Errorf("%q is no iface record of ours: it names no network device", p.Iface)
+	case !p.Addr.IsValid() || p.Addr.Port() == 0:
 		return fmt.Errorf("%q is no portal address", p.Addr)
+	// A zone may hold any character, a slash or a line feed too.
+	case p.Addr.Addr().Zone() != "" && !deviceForm.MatchString(p.Addr.Addr().Zone()):
+		return fmt.Errorf("%q is no portal address: its zone names no network device", p.Addr)
 	}
 	return nil
 }

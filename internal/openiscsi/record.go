@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -67,11 +69,12 @@ func (in *Initiator) PrepareIface(ctx context.Context) error {
 		if _, err := os.Stat(file); err == nil {
 			return nil
 		}
-		return in.writeFile(file, "iface.iscsi_ifacename = "+DefaultIface+"\niface.transport_name = tcp\n")
+		return in.writeFile(file, ifaceText(DefaultIface))
 	})
 }
 
-// WriteRecord makes or replaces the node record of p, readable by root alone.
+// WriteRecord makes or replaces the node record of p, readable by root alone, and
+// makes the iface record of its network device if there is none.
 // iscsid takes the secret from it at the next login. Nothing but us starts such
 // a session and nothing but us scans it: startup and scan are manual, so that a
 // boot or a LUN of another volume brings up no device before it is verified.
@@ -88,8 +91,6 @@ func (in *Initiator) WriteRecord(ctx context.Context, p Portal, s Settings, secr
 		{"node.tpgt", p.TPGT},
 		{"node.startup", "manual"},
 		{"node.leading_login", "No"},
-		{"iface.iscsi_ifacename", p.Iface},
-		{"iface.transport_name", "tcp"},
 		{"node.discovery_type", "static"},
 		{"node.session.scan", "manual"},
 		// One attempt: we try again ourselves, and know why the last one failed.
@@ -113,20 +114,28 @@ func (in *Initiator) WriteRecord(ctx context.Context, p Portal, s Settings, secr
 			{"node.session.auth.password", secret.Password},
 		}...)
 	}
+	b.WriteString(ifaceText(p.Iface))
 	for _, line := range lines {
 		fmt.Fprintf(&b, "%v = %v\n", line[0], line[1])
 	}
-	return in.locked(ctx, func() error { return in.writeFile(in.recordFile(p), b.String()) })
+	return in.locked(ctx, func() error {
+		if err := in.writeIface(p.Iface); err != nil {
+			return err
+		}
+		return in.writeFile(in.recordFile(p), b.String())
+	})
 }
 
-// RemoveRecords removes our node records of target, and the directories that
-// this leaves empty. None there is success.
-func (in *Initiator) RemoveRecords(ctx context.Context, target string) error {
-	if !targetForm.MatchString(target) {
-		return fmt.Errorf("%q is no iSCSI target name", target)
+// RemoveRecord removes the node record of p, whatever its portal group, the
+// directories that this leaves empty, and the iface record that nothing uses any
+// more. None there is success.
+func (in *Initiator) RemoveRecord(ctx context.Context, p Portal) error {
+	if err := p.check(); err != nil {
+		return err
 	}
 	return in.locked(ctx, func() error {
-		files, err := filepath.Glob(in.etc("nodes", target, "*", Prefix+"*"))
+		// What p.check lets pass is no pattern.
+		files, err := filepath.Glob(in.etc("nodes", p.Target, recordPortal(p)+",*", p.Iface))
 		if err != nil {
 			return err
 		}
@@ -137,25 +146,44 @@ func (in *Initiator) RemoveRecords(ctx context.Context, target string) error {
 			// Fails where somebody else has a record: that is what is wanted.
 			os.Remove(filepath.Dir(file))
 		}
-		os.Remove(in.etc("nodes", target))
-		return nil
+		os.Remove(in.etc("nodes", p.Target))
+		return in.removeUnusedIfaces()
 	})
 }
 
-// RecordedTargets returns the targets that have a node record of ours, some of
-// them more than once.
-func (in *Initiator) RecordedTargets() ([]string, error) {
+// Recorded returns the portals that have a node record of ours. A file that none
+// of ours can be is passed over.
+func (in *Initiator) Recorded() ([]Portal, error) {
 	files, err := filepath.Glob(in.etc("nodes", "*", "*", Prefix+"*"))
-	for i, file := range files {
-		files[i] = filepath.Base(filepath.Dir(filepath.Dir(file)))
+	var portals []Portal
+	for _, file := range files {
+		p := Portal{Iface: filepath.Base(file), Target: filepath.Base(filepath.Dir(filepath.Dir(file)))}
+		if p.parse(filepath.Base(filepath.Dir(file))) && p.check() == nil {
+			portals = append(portals, p)
+		}
 	}
-	return files, err
+	return portals, err
 }
 
-// recordFile follows open-iscsi's layout: nodes/TARGET/ADDRESS,PORT,TPGT/IFACE.
+// recordFile follows open-iscsi's layout: nodes/TARGET/ADDRESS,PORT,TPGT/IFACE,
+// without brackets.
 func (in *Initiator) recordFile(p Portal) string {
-	portal := fmt.Sprintf("%s,%d,%d", p.Addr.Addr(), p.Addr.Port(), p.TPGT)
-	return in.etc("nodes", p.Target, portal, p.Iface)
+	return in.etc("nodes", p.Target, fmt.Sprintf("%s,%d", recordPortal(p), p.TPGT), p.Iface)
+}
+
+func recordPortal(p Portal) string { return fmt.Sprintf("%s,%d", p.Addr.Addr(), p.Addr.Port()) }
+
+// parse reads ADDRESS,PORT,TPGT.
+func (p *Portal) parse(s string) bool {
+	field := strings.Split(s, ",")
+	if len(field) != 3 {
+		return false
+	}
+	addr, addrErr := netip.ParseAddr(field[0])
+	port, portErr := strconv.ParseUint(field[1], 10, 16)
+	tag, tagErr := strconv.ParseUint(field[2], 10, 16)
+	p.Addr, p.TPGT = netip.AddrPortFrom(addr, uint16(port)), uint16(tag)
+	return addrErr == nil && portErr == nil && tagErr == nil
 }
 
 // writeFile replaces file at once, readable by root alone: iscsid must never see

@@ -74,12 +74,12 @@ func TestWriteRecordIsWhatIscsiadmReads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `node.name = iqn.2026-11.io.mallee:san
+	want := `iface.iscsi_ifacename = mallee-default
+iface.transport_name = tcp
+node.name = iqn.2026-11.io.mallee:san
 node.tpgt = 1
 node.startup = manual
 node.leading_login = No
-iface.iscsi_ifacename = mallee-default
-iface.transport_name = tcp
 node.discovery_type = static
 node.session.scan = manual
 node.session.initial_login_retry_max = 1
@@ -297,47 +297,64 @@ func TestHostilePortalsAreRefused(t *testing.T) {
 			if err := in.Login(t.Context(), p); err == nil || strings.Contains(err.Error(), "cannot run") {
 				t.Errorf("login was tried: %v", err)
 			}
+			if err := in.RemoveRecord(t.Context(), p); err == nil {
+				t.Error("a record would have been removed")
+			}
 			if got := files(t, in.Etc); len(got) > 0 {
 				t.Errorf("files %q", got)
 			}
 		})
 	}
-	if err := newInitiator(t).RemoveRecords(t.Context(), "../*"); err == nil {
-		t.Error("records of a path were removed")
-	}
 }
 
-func TestRemoveRecordsLeavesWhatIsOfOthers(t *testing.T) {
+func TestRemoveRecordLeavesAllOthers(t *testing.T) {
 	in := newInitiator(t)
-	other := portal("10.107.1.200:3260")
-	other.Target = target + "-2"
-	for _, p := range []openiscsi.Portal{portal("10.107.1.200:3260"), portal("10.107.1.201:3260"), other} {
+	gone := portal("10.107.1.2:3260")
+	list := []openiscsi.Portal{gone}
+	for _, change := range []func(*openiscsi.Portal){
+		func(p *openiscsi.Portal) { p.TPGT = 7 }, // the same portal
+		func(p *openiscsi.Portal) { p.Addr = netip.MustParseAddrPort("10.107.1.20:3260") },
+		func(p *openiscsi.Portal) { p.Addr = netip.MustParseAddrPort("10.107.1.2:32601") },
+		func(p *openiscsi.Portal) { p.Iface = "mallee-net-eth1" },
+		func(p *openiscsi.Portal) { p.Target += "-2" },
+	} {
+		p := gone
+		change(&p)
+		list = append(list, p)
+	}
+	for _, p := range list {
 		if err := in.WriteRecord(t.Context(), p, settings, openiscsi.Secret{}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	theirs := filepath.Join(in.Etc, "nodes", target, "10.107.1.201,3260,1", "default")
+	theirs := filepath.Join(in.Etc, "nodes", target, "10.107.1.2,3260,1", "default")
 	if err := os.WriteFile(theirs, []byte("node.name = "+target+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // nothing of ours is there the second time
-		if err := in.RemoveRecords(t.Context(), target); err != nil {
+	for range 2 { // nothing of it is there the second time
+		if err := in.RemoveRecord(t.Context(), gone); err != nil {
 			t.Fatal(err)
 		}
 		want := []string{
-			"nodes/" + target + "-2/10.107.1.200,3260,1/mallee-default",
-			"nodes/" + target + "/10.107.1.201,3260,1/default",
+			"ifaces/mallee-net-eth1",
+			"nodes/" + target + "-2/10.107.1.2,3260,1/mallee-default",
+			"nodes/" + target + "/10.107.1.2,3260,1/default",
+			"nodes/" + target + "/10.107.1.2,3260,1/mallee-net-eth1",
+			"nodes/" + target + "/10.107.1.2,32601,1/mallee-default",
+			"nodes/" + target + "/10.107.1.20,3260,1/mallee-default",
 		}
 		got := files(t, in.Etc)
 		slices.Sort(got)
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)
 		}
-		if _, err := os.Stat(filepath.Join(in.Etc, "nodes", target, "10.107.1.200,3260,1")); err == nil {
+		if _, err := os.Stat(filepath.Join(in.Etc, "nodes", target, "10.107.1.2,3260,7")); err == nil {
 			t.Error("an empty directory stays")
 		}
 	}
-	if err := in.RemoveRecords(t.Context(), other.Target); err != nil {
+	other := gone
+	other.Target += "-2"
+	if err := in.RemoveRecord(t.Context(), other); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(in.Etc, "nodes", other.Target)); err == nil {
@@ -385,7 +402,7 @@ func TestTheDatabasesLockIsHonoured(t *testing.T) {
 		for deadline, patience := range map[time.Duration]time.Duration{time.Second: time.Second, time.Hour: 30 * time.Second} {
 			ctx, cancel := context.WithTimeout(t.Context(), deadline)
 			start := time.Now()
-			err := in.RemoveRecords(ctx, target)
+			err := in.RemoveRecord(ctx, portal("10.107.1.200:3260"))
 			cancel()
 			if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), link) {
 				t.Errorf("error %v, want one that names the lock and is the deadline's", err)
@@ -403,7 +420,7 @@ func TestTheDatabasesLockIsHonoured(t *testing.T) {
 
 		time.AfterFunc(5*time.Second, func() { os.Remove(link) })
 		start := time.Now()
-		if err := in.RemoveRecords(t.Context(), target); err != nil {
+		if err := in.RemoveRecord(t.Context(), portal("10.107.1.200:3260")); err != nil {
 			t.Errorf("after the lock was given back: %v", err)
 		}
 		if waited := time.Since(start); waited < 5*time.Second || waited > 6*time.Second {

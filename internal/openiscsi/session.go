@@ -114,7 +114,10 @@ func (in *Initiator) session(name string) (s Session, ok bool, err error) {
 	}
 	ip, err := netip.ParseAddr(addr)
 	if err != nil {
-		return s, false, err
+		return s, false, nil // a name: no record of ours has one, and it must hide no other session
+	}
+	if s.Portal.NetDevice() != "" {
+		ip = ip.WithZone("") // the device tells the link
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
 	if err != nil {
