@@ -57,8 +57,9 @@ type fleet interface {
 
 type properties interface {
 	Properties(ctx context.Context, prefixes ...string) ([]mallee.Property, error)
-	SetProperty(ctx context.Context, name, value string) (mallee.PropertyChange, error)
-	ResetProperty(ctx context.Context, name string) (mallee.PropertyChange, error)
+	SetProperties(ctx context.Context, sets []mallee.PropertySet, force bool) (changes []mallee.PropertyChange, warnings []string, err error)
+	PropertyHistory(ctx context.Context, prefixes []string, most int) ([]mallee.PropertyEvent, error)
+	CheckPaths(ctx context.Context, name string, value *string, probe bool) (mallee.PathCheck, error)
 }
 
 type backups interface {

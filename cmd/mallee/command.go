@@ -15,12 +15,13 @@ func (t *tool) command() *cobra.Command {
 		t.group("volume", "Create, attach, grow, detach and delete volumes",
 			t.volumeCreate(), t.volumeList(), t.volumeShow(), t.volumeAttach(), t.volumeResize(), t.volumeDetach(), t.volumeDelete()),
 		t.group("tag", "See and change the tags of volumes and nodes", t.tagList(), t.tagAdd(), t.tagRemove()),
-		t.group("path", "See the paths from nodes to volumes", t.pathList()),
+		t.group("path", "See the paths from nodes to volumes, and what a list of paths means", t.pathList(), t.pathCheck()),
 		t.group("node", "See the machines that volumes are attached to", t.nodeList(), t.nodeShow(), t.nodeRemove()),
 		t.group("token", "Let machines join the cloud", t.tokenCreate()),
 		t.group("partition", "See the partitions and how full their pools are", t.partitionList(), t.partitionShow()),
 		t.group("property", "See and change the settings of a partition",
-			t.propertyList(), t.propertyGet(), t.propertySet(), t.propertyReset()),
+			t.propertyList(), t.propertyGet(), t.propertySet(), t.propertyReset(),
+			t.propertyDiff(), t.propertyWatch(), t.propertyHistory()),
 		t.backup(), t.restore(), t.completion(), t.man(),
 	)
 	root.Version = version

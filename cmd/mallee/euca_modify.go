@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -20,8 +19,9 @@ func (t *tool) eucaModify() *cobra.Command {
 		Use:   modifyProperty + " {-p KEY=VALUE | -f KEY=FILE | -r KEY}...",
 		Short: "Set and reset properties",
 		Long: `Set and reset properties: first those of -p, then those of -f, then those of -r. The
-command line and all files are read and checked before the first property changes;
-when the cloud refuses one, those before it have changed and are printed.
+command line and all files are read and checked before the first property changes.
+They change one by one: when the cloud refuses one, those before it have changed and
+are printed. mallee property set changes several at once, or none.
 
 A value from a file loses one end of line at its end. It is text in UTF-8 of at most
 64 KiB.` + eucaHelp,
@@ -44,11 +44,13 @@ A value from a file loses one end of line at its end. It is text in UTF-8 of at 
 				return err
 			}
 			for _, change := range changes {
-				done, err := call(cmd.Context(), func(ctx context.Context) (mallee.PropertyChange, error) { return change.make(ctx, c) })
+				done, err := t.setProperties(cmd.Context(), c, []mallee.PropertySet{change}, false)
 				if err != nil {
-					return failure("set", change.key, err)
+					return failure("set", change.Name, err)
 				}
-				fmt.Fprintf(t.stdout, "PROPERTY\t%s\t%s was %s\n", done.Name, done.Value, done.OldValue)
+				for _, d := range done {
+					fmt.Fprintf(t.stdout, "PROPERTY\t%s\t%s was %s\n", d.Name, d.Value, d.OldValue)
+				}
 			}
 			return nil
 		},
@@ -61,27 +63,15 @@ A value from a file loses one end of line at its end. It is text in UTF-8 of at 
 	return cmd
 }
 
-// eucaChange is what one option asks for.
-type eucaChange struct {
-	key, value string
-	reset      bool
-}
-
-func (e eucaChange) make(ctx context.Context, c cloud) (mallee.PropertyChange, error) {
-	if e.reset {
-		return c.ResetProperty(ctx, e.key)
-	}
-	return c.SetProperty(ctx, e.key, e.value)
-}
-
-func (t *tool) eucaChanges(values, files, resets []string) ([]eucaChange, error) {
-	var changes []eucaChange
+// eucaChanges returns what the options ask for, in the order of their kinds.
+func (t *tool) eucaChanges(values, files, resets []string) ([]mallee.PropertySet, error) {
+	var changes []mallee.PropertySet
 	for _, option := range values {
 		key, value, ok := strings.Cut(option, "=")
 		if !ok || key == "" {
 			return nil, eucaFormError(option)
 		}
-		changes = append(changes, eucaChange{key: key, value: value})
+		changes = append(changes, mallee.PropertySet{Name: key, Value: value})
 	}
 	source := valueSource{stdin: t.stdin}
 	for _, option := range files {
@@ -93,13 +83,13 @@ func (t *tool) eucaChanges(values, files, resets []string) ([]eucaChange, error)
 		if err != nil {
 			return nil, fmt.Errorf("cannot read the value of %s: %w", key, err)
 		}
-		changes = append(changes, eucaChange{key: key, value: value})
+		changes = append(changes, mallee.PropertySet{Name: key, Value: value})
 	}
 	for _, key := range resets {
 		if key == "" {
 			return nil, errors.New("-r needs the name of a property")
 		}
-		changes = append(changes, eucaChange{key: key, reset: true})
+		changes = append(changes, mallee.PropertySet{Name: key, Reset: true})
 	}
 	return changes, nil
 }

@@ -36,7 +36,8 @@ const exitCodes = `Exit codes:
   2    the command line, the environment or a value is wrong
   3    denied to this account
   4    a volume, node, partition or property of that name does not exist
-  5    not now: the volume is in use, not attached there, or the pool is full
+  5    not now: the volume is in use or not attached there, the pool is full, a
+       property has another value than --if says, too few paths would be left
   6    the cloud does not answer; the same command may succeed later
   130  interrupted; what was asked for goes on; 0 when --watch is interrupted`
 
@@ -63,8 +64,13 @@ func failure(op, id string, err error) error {
 	}
 	e := &mallee.Error{Op: op, Kind: kindOf(err), ID: id, Err: err}
 	e.Hint = hint(e.Kind, id)
-	if refused, ok := errors.AsType[*client.APIError](err); ok && refused.Code == "RequestLimitExceeded" {
-		e.Hint = "too many calls were made at once; the same command will succeed in a while"
+	if refused, ok := errors.AsType[*client.APIError](err); ok {
+		switch refused.Code {
+		case "RequestLimitExceeded":
+			e.Hint = "too many calls were made at once; the same command will succeed in a while"
+		case "PropertyChanged":
+			e.Hint = "see what it is now, and who changed it: mallee property history"
+		}
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		e.Kind, e.Hint = mallee.Invalid, "AWS_CA_BUNDLE, or ca_bundle in the profile, must name the authority of the cloud; on the machine of the CLC: "+sourceEnvironment
@@ -93,6 +99,8 @@ func kindOf(err error) mallee.Kind {
 		return mallee.InUse
 	case code == "IncorrectState", code == "IncorrectModificationState":
 		return mallee.IncorrectState
+	case code == "PropertyChanged":
+		return mallee.IncorrectState
 	case code == "PathsUnreachable":
 		return mallee.PathsUnreachable
 	case code == "InsufficientVolumeCapacity":
@@ -113,6 +121,8 @@ func hint(kind mallee.Kind, id string) string {
 		return "the keys may be another account's; for the admin's: " + sourceEnvironment
 	case kind == mallee.Unavailable:
 		return "is the CLC running, and its URL right?"
+	case kind == mallee.PathsUnreachable:
+		return "see what each machine reaches: mallee path check; to go on all the same: the same command with --force"
 	case kind == mallee.NotFound && strings.Contains(id, "."):
 		return "see what is there: mallee property list"
 	case kind == mallee.NotFound && mallee.ValidPartition(id) && !mallee.VolumeID(id).Valid() && !mallee.InstanceID(id).Valid():
@@ -169,6 +179,11 @@ func (t *tool) report(err error) int {
 		t.hint("%s", e.Hint)
 	}
 	return exitCode(err)
+}
+
+// warn tells a person what to know of, though nothing has failed.
+func (t *tool) warn(format string, args ...any) {
+	fmt.Fprintf(t.stderr, "mallee: warning: "+format+"\n", args...)
 }
 
 // hint tells a person the next step.

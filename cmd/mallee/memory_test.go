@@ -29,6 +29,8 @@ type memory struct {
 	volumes    map[mallee.VolumeID]*mallee.Volume
 	due        map[mallee.VolumeID]time.Time
 	properties map[string]*mallee.Property
+	history    []mallee.PropertyEvent // the newest last
+	draining   bool                   // whether each attachment has a path that is no longer wanted
 	pool       mallee.Pool
 	nodeTags   map[string]string
 	growths    map[mallee.VolumeID]*mallee.Modification
@@ -53,6 +55,7 @@ func newMemory() *memory {
 		pool:    mallee.Pool{SizeBytes: 100 << 30, FreeBytes: 25 << 30, PromiseLimitBytes: 200 << 30, MetadataSizeBytes: 100 << 20, MetadataFreeBytes: 99 << 20},
 		properties: map[string]*mallee.Property{
 			"PARTI00.storage.ncpaths": {Name: "PARTI00.storage.ncpaths", Value: "nopath", Default: "nopath", Description: "iSCSI Paths for NC. Default value is 'nopath'"},
+			"PARTI00.storage.scpaths": {Name: "PARTI00.storage.scpaths", Value: "nopath", Default: "nopath", Description: "iSCSI Paths for SC. Default value is 'nopath'"},
 			"PARTI00.storage.sanhost": {Name: "PARTI00.storage.sanhost", Value: "10.109.1.26,10.109.1.27", Description: "Hostname for SAN device."},
 			"PARTI00.storage.bare":    {Name: "PARTI00.storage.bare", Value: "x"},
 		},

@@ -63,7 +63,7 @@ func (t *tool) partitionShow() *cobra.Command {
 				return err
 			}
 			if !mallee.ValidPartition(args[0]) {
-				return fmt.Errorf("%q is no name of a partition: write a letter, then letters, digits, _ and -", args[0])
+				return partitionNameError(args[0])
 			}
 			return nil
 		},
@@ -91,6 +91,10 @@ func (t *tool) partitionShow() *cobra.Command {
 	}
 	watchFlag(cmd, &watch)
 	return cmd
+}
+
+func partitionNameError(name string) error {
+	return fmt.Errorf("%q is no name of a partition: write a letter, then letters, digits, _ and -", name)
 }
 
 func describePartition(p mallee.Partition) string {

@@ -44,6 +44,13 @@ func encodeJSON(value any) ([]byte, error) {
 	return b.Bytes(), err
 }
 
+// jsonLine writes value as JSON on one line.
+func jsonLine(w io.Writer, value any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(value)
+}
+
 // convert returns f of each element, and an empty list, not null, for none.
 func convert[From, To any](list []From, f func(From) To) []To {
 	converted := make([]To, 0, len(list))

@@ -44,3 +44,26 @@ func (p *progress) end() {
 		fmt.Fprint(p.t.stderr, "\r\x1b[K")
 	}
 }
+
+// during calls f, and tells on stderr what it does when it takes long.
+func during[T any](t *tool, doing string, f func() (T, error)) (T, error) {
+	p := t.progress()
+	defer p.end()
+	var value T
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		value, err = f()
+	}()
+	ticker := time.NewTicker(t.patience.interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-done:
+			return value, err
+		case <-ticker.C:
+			p.tell(doing)
+		}
+	}
+}

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 
 	"github.com/spf13/cobra"
@@ -75,53 +74,4 @@ func (t *tool) properties(ctx context.Context, prefixes []string) ([]mallee.Prop
 		return nil, failure("list properties", "", err)
 	}
 	return list, nil
-}
-
-func (t *tool) propertySet() *cobra.Command {
-	return &cobra.Command{
-		Use:   "set NAME VALUE",
-		Short: "Set a property",
-		Long: `Set a property. A change of paths reaches attached volumes at once: they gain and
-lose paths while they are used.`,
-		Example: "  mallee property set PARTI00.storage.ncpaths 10.107.1.200,10.108.1.200",
-		Args:    exactly(2),
-
-		ValidArgsFunction: t.arguments(false, propertyWords),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return t.change(cmd.Context(), "set", args[0], func(ctx context.Context, c cloud) (mallee.PropertyChange, error) {
-				return c.SetProperty(ctx, args[0], args[1])
-			})
-		},
-	}
-}
-
-func (t *tool) propertyReset() *cobra.Command {
-	return &cobra.Command{
-		Use:     "reset NAME",
-		Short:   "Set a property to its default",
-		Example: "  mallee property reset PARTI00.storage.ncpaths",
-		Args:    exactly(1),
-
-		ValidArgsFunction: t.arguments(false, propertyWords),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return t.change(cmd.Context(), "reset", args[0], func(ctx context.Context, c cloud) (mallee.PropertyChange, error) {
-				return c.ResetProperty(ctx, args[0])
-			})
-		},
-	}
-}
-
-// change changes the property name by f and prints what became of it.
-func (t *tool) change(ctx context.Context, op, name string, f func(context.Context, cloud) (mallee.PropertyChange, error)) error {
-	c, err := t.connect()
-	if err != nil {
-		return err
-	}
-	change, err := call(ctx, func(ctx context.Context) (mallee.PropertyChange, error) { return f(ctx, c) })
-	if err != nil {
-		return failure(op, name, err)
-	}
-	return t.print(recordPropertyChange(change), func() string {
-		return fmt.Sprintf("%s: %q was %q\n", change.Name, change.Value, change.OldValue)
-	})
 }

@@ -47,18 +47,6 @@ type attachmentRecord struct {
 	Message    string                 `json:"message,omitempty"`
 }
 
-type pathRecord struct {
-	VolumeID   mallee.VolumeID   `json:"volume_id"`
-	InstanceID mallee.InstanceID `json:"instance_id"`
-	Text       string            `json:"text,omitempty"`
-	Interface  string            `json:"interface,omitempty"`
-	NetDevice  string            `json:"net_device,omitempty"`
-	Portal     string            `json:"portal"`
-	State      mallee.PathState  `json:"state"`
-	BlockDev   string            `json:"block_dev,omitempty"`
-	Reason     string            `json:"reason,omitempty"`
-}
-
 type nodeRecord struct {
 	InstanceID      mallee.InstanceID `json:"instance_id"`
 	Name            string            `json:"name"`
@@ -87,20 +75,6 @@ type poolRecord struct {
 	Alarms            []string `json:"alarms,omitempty"`
 }
 
-type propertyRecord struct {
-	Name        string `json:"name"`
-	Value       string `json:"value"`
-	Default     string `json:"default"`
-	Description string `json:"description"`
-	ReadOnly    bool   `json:"read_only"`
-}
-
-type changeRecord struct {
-	Name     string `json:"name"`
-	Value    string `json:"value"`
-	OldValue string `json:"old_value"`
-}
-
 func recordVolume(v mallee.Volume) volumeRecord {
 	record := volumeRecord{
 		ID:           v.ID,
@@ -126,7 +100,4 @@ func recordPartition(p mallee.Partition) partitionRecord {
 
 func recordAttachment(a mallee.Attachment) attachmentRecord       { return attachmentRecord(a) }
 func recordModification(m mallee.Modification) modificationRecord { return modificationRecord(m) }
-func recordPath(p mallee.Path) pathRecord                         { return pathRecord(p) }
 func recordNode(n mallee.Node) nodeRecord                         { return nodeRecord(n) }
-func recordProperty(p mallee.Property) propertyRecord             { return propertyRecord(p) }
-func recordPropertyChange(c mallee.PropertyChange) changeRecord   { return changeRecord(c) }

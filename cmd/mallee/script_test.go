@@ -56,6 +56,7 @@ func TestScripts(t *testing.T) {
 			"attached":         haveAttached,
 			"property":         haveProperty,
 			"alarm":            alarm,
+			"draining":         draining,
 			"asked":            asked,
 			"mode":             mode,
 			"alone":            alone,
@@ -143,6 +144,11 @@ func haveProperty(ts *testscript.TestScript, _ bool, args []string) {
 // alarm TEXT gives the pool an alarm.
 func alarm(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Value(scriptKey{}).(*script).cloud.pool.Alarms = args
+}
+
+// draining makes each attachment have a path that ncpaths no longer names.
+func draining(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Value(scriptKey{}).(*script).cloud.draining = true
 }
 
 // asked N checks how many volumes the last listing asked for at a time.

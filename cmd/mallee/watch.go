@@ -39,12 +39,39 @@ func (t *tool) show(ctx context.Context, watch bool, look func(context.Context) 
 		}
 		return t.print(r.record, r.text)
 	}
+	var last string
+	first := true
+	return t.follow(ctx, func(ctx context.Context, resumed bool) error {
+		r, err := look(ctx)
+		if err != nil {
+			return err
+		}
+		var b bytes.Buffer
+		if err := t.write(&b, r.record, r.text); err != nil {
+			return err
+		}
+		now := b.String()
+		changed := first || now != last
+		// The screen is drawn anew also over the word that the cloud was away.
+		if changed || resumed {
+			if err := t.redraw(now, first, changed); err != nil {
+				return err
+			}
+		}
+		last, first = now, false
+		return nil
+	})
+}
+
+// follow looks again and again, until ctx ends or a look fails. A cloud that does not
+// answer, once it has, is told of and waited for; the look after that is told that
+// the watch is resumed.
+func (t *tool) follow(ctx context.Context, look func(ctx context.Context, resumed bool) error) error {
 	ticker := time.NewTicker(t.patience.watch)
 	defer ticker.Stop()
-	var last string
 	silent := false
 	for first := true; ; first = false {
-		r, err := look(ctx)
+		err := look(ctx, silent)
 		switch {
 		case ctx.Err() != nil:
 			return nil // the person has seen enough
@@ -56,17 +83,7 @@ func (t *tool) show(ctx context.Context, watch bool, look func(context.Context) 
 		case err != nil:
 			return err
 		default:
-			var b bytes.Buffer
-			if err := t.write(&b, r.record, r.text); err != nil {
-				return err
-			}
-			// The screen is drawn anew also over the word that the cloud was away.
-			if now := b.String(); first || now != last || silent {
-				if err := t.redraw(now, first, first || now != last); err != nil {
-					return err
-				}
-				last, silent = now, false
-			}
+			silent = false
 		}
 		select {
 		case <-ctx.Done():

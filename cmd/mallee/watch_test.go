@@ -77,7 +77,7 @@ func TestWatch(t *testing.T) {
 		},
 		{
 			name: "on a small terminal", args: []string{"property", "list", "--watch"}, rows: 3, stop: time.Second,
-			stdout: "\x1b[2J\x1b[HPROPERTY                 VALUE                    DESCRIPTION\n... 3 more lines\n",
+			stdout: "\x1b[2J\x1b[HPROPERTY                 VALUE                    DESCRIPTION\n... 4 more lines\n",
 		},
 		{
 			name: "yaml", args: []string{"volume", "list", "-w", "-o", "yaml"}, stop: 5 * time.Second,

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mallee-io/mallee"
+)
+
+func (t *tool) pathList() *cobra.Command {
+	var only []string
+	var progress string // of the nodes towards the lists that are set
+	l := listing[mallee.Path]{
+		t: t, what: "paths",
+		header: []string{"VOLUME", "INSTANCE", "PATH", "NETDEV", "PORTAL", "STATE", "DISK", "REASON"},
+		row: func(p mallee.Path) []string {
+			return []string{string(p.VolumeID), string(p.InstanceID), p.Text, p.NetDevice, p.Portal, string(p.State), p.BlockDev, p.Reason}
+		},
+		record: func(p mallee.Path) any { return recordPath(p) },
+		sum:    func(list []mallee.Path) string { return sumPaths(list) + progress },
+		each: func(ctx context.Context, c cloud, _ int) iter.Seq2[mallee.Path, error] {
+			ids := convert(only, func(id string) mallee.VolumeID { return mallee.VolumeID(id) })
+			progress = nodeProgress(ctx, c)
+			return sequence(call(ctx, func(ctx context.Context) ([]mallee.Path, error) { return c.Paths(ctx, ids...) }))
+		},
+	}
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the expected paths, and why one is not up",
+		Long: `List every path that there should be from a node to a volume attached to it, the
+state it is in, and why it is not up if it is not. PATH is the element of ncpaths that
+the path comes from; one that ncpaths no longer names has none, and is draining until
+others have taken its place. While nodes change from one list to another, the last
+lines tell how far they are.`,
+		Example: "  mallee path list\n  mallee path list --volume vol-1a2b3c4d --watch",
+		Args: func(cmd *cobra.Command, args []string) error {
+			for _, id := range only {
+				if err := volumeArgs(1)(cmd, []string{id}); err != nil {
+					return err
+				}
+			}
+			return cobra.NoArgs(cmd, args)
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return l.run(cmd.Context()) },
+	}
+	cmd.Flags().StringSliceVar(&only, "volume", nil, "only the paths to this volume; may be given more than once")
+	complete(cmd, "volume", t.words(volumeWords))
+	l.flags(cmd)
+	return cmd
+}
+
+// nodeProgress tells, for each partition whose nodes have not all settled, how far
+// they are with its ncpaths. A partition that cannot be asked about is left out: the
+// paths are worth seeing by themselves.
+func nodeProgress(ctx context.Context, c cloud) string {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	var b strings.Builder
+	partitions, _ := partitionsWithPaths(ctx, c)
+	for _, partition := range partitions {
+		if check, err := c.CheckPaths(ctx, partition+"."+mallee.PropertyNCPaths, nil, false); err == nil {
+			b.WriteString(siteProgress(check))
+		}
+	}
+	return b.String()
+}
+
+// sumPaths tells for each volume how many of its paths are up. One that is draining
+// is none of those that there should be.
+func sumPaths(list []mallee.Path) string {
+	type count struct{ up, all, draining int }
+	var order []mallee.VolumeID
+	counts := map[mallee.VolumeID]*count{}
+	for _, p := range list {
+		n := counts[p.VolumeID]
+		if n == nil {
+			n = &count{}
+			order, counts[p.VolumeID] = append(order, p.VolumeID), n
+		}
+		if p.State == mallee.PathDraining {
+			n.draining++
+			continue
+		}
+		n.all++
+		if p.State == mallee.PathUp {
+			n.up++
+		}
+	}
+	var b strings.Builder
+	for _, id := range order {
+		n := counts[id]
+		fmt.Fprintf(&b, "%s: %d of %d paths up", id, n.up, n.all)
+		if n.draining > 0 {
+			fmt.Fprintf(&b, ", %d draining", n.draining)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
