@@ -40,9 +40,11 @@ var mayImport = map[string][]string{
 	"internal/lvm":       {".", "internal/command", "golang.org/x/sys"},
 	"internal/multipath": {"internal/command", "golang.org/x/sys"},
 	"internal/openiscsi": {"internal/command", "golang.org/x/sys"},
+	"internal/pathcheck": {"."},
 	"internal/pathwatch": {"internal/command", "golang.org/x/sys"},
-	"internal/resolve":   {".", "internal/config"},
 	"internal/reach":     {".", "golang.org/x/sys"},
+	"internal/resolve":   {".", "internal/config"},
+	"internal/rollout":   {},
 	"internal/site":      {".", "api/cloud/v1", "internal/reach", "internal/resolve", "golang.org/x/sync"},
 }
 

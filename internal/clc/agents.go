@@ -62,8 +62,10 @@ func (c *Controller) WatchPartition(req *cloudv1.WatchPartitionRequest, stream c
 	}
 	c.log.InfoContext(ctx, "storage controller connected", "sc", name, "partition", partition)
 	defer c.log.InfoContext(ctx, "storage controller disconnected", "sc", name, "partition", partition)
-	return send(ctx, c.feed, stream.Send, func(v *view) (*cloudv1.PartitionState, error) {
-		return v.partitionState(partition), c.stillMember(ctx, v, id)
+	st, left := c.sites.openController(name, partition)
+	defer left()
+	return send(ctx, c.feed, st.woken, stream.Send, func(v *view) (*cloudv1.PartitionState, error) {
+		return c.sites.addToPartition(v.partitionState(partition), st), c.stillMember(ctx, v, id)
 	})
 }
 
@@ -93,8 +95,11 @@ func (c *Controller) WatchNode(req *cloudv1.WatchNodeRequest, stream cloudv1.Clo
 	}
 	c.log.InfoContext(ctx, "node connected", "node", name, "instance_id", r.InstanceID)
 	defer c.log.InfoContext(ctx, "node disconnected", "node", name, "instance_id", r.InstanceID)
-	return send(ctx, c.feed, stream.Send, func(v *view) (*cloudv1.NodeState, error) {
-		return v.nodeState(r), c.stillMember(ctx, v, id)
+	v, _ := c.feed.current()
+	st, left := c.sites.openNode(v, name, r, req.GetNcpaths())
+	defer left()
+	return send(ctx, c.feed, st.woken, stream.Send, func(v *view) (*cloudv1.NodeState, error) {
+		return c.sites.addToNode(v.nodeState(r), st), c.stillMember(ctx, v, id)
 	})
 }
 
@@ -110,8 +115,9 @@ func (c *Controller) admitPartition(ctx context.Context, partition string) error
 }
 
 // send sends the state that build makes of the latest view, at once and each
-// time it differs from the one sent last, until ctx ends or build fails.
-func send[M proto.Message](ctx context.Context, f *feed, send func(M) error, build func(*view) (M, error)) error {
+// time it differs from the one sent last, until ctx ends or build fails. Woken
+// tells that it may differ although the view is the same.
+func send[M proto.Message](ctx context.Context, f *feed, woken <-chan struct{}, send func(M) error, build func(*view) (M, error)) error {
 	var last proto.Message
 	for {
 		v, renewed := f.current()
@@ -129,6 +135,7 @@ func send[M proto.Message](ctx context.Context, f *feed, send func(M) error, bui
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-renewed:
+		case <-woken:
 		}
 	}
 }
@@ -145,6 +152,7 @@ func (c *Controller) ReportPartition(ctx context.Context, report *cloudv1.Partit
 	if err := c.presence.reported(report.GetPartition(), id.Name, report.GetPool()); err != nil {
 		return nil, err
 	}
+	c.sites.controllerReported(id.Name, report.GetPartition(), report)
 	// Exports first: they are few, somebody waits for each, and a partition has
 	// volumes by the thousand.
 	for _, r := range report.GetExports() {
@@ -169,6 +177,7 @@ func (c *Controller) ReportNode(ctx context.Context, report *cloudv1.NodeReport)
 	if live, _ := c.presence.node(id.Name); !live {
 		return nil, refuse("report on node", mallee.IncorrectState, id.Name, "it has no stream open")
 	}
+	c.sites.nodeReported(id.Name, report)
 	for _, r := range report.GetAttachments() {
 		if err := c.attachmentReported(ctx, id.Name, r); err != nil {
 			return nil, err

@@ -39,6 +39,9 @@ type Controller struct {
 	feed      *feed
 	presence  *presence
 	paths     *pathTable
+	sites     *sites
+	checking  chan struct{} // holds a token for each path check that is under way
+	probing   chan struct{} // holds a token while machines are asked to probe
 	followed  chan struct{} // closed when follow has ended
 	restore   chan struct{} // gets a token when a backup is to be restored
 }
@@ -59,10 +62,12 @@ func New(ctx context.Context, s *store.Store, parts PartOptions, log *slog.Logge
 		return nil, err
 	}
 	c := &Controller{
-		store: s, parts: parts, log: log, strangers: telemetry.Sparse(log), feed: newFeed(first), presence: newPresence(), paths: newPathTable(), followed: make(chan struct{}),
+		store: s, parts: parts, log: log, strangers: telemetry.Sparse(log), feed: newFeed(first), presence: newPresence(), paths: newPathTable(), sites: newSites(log),
+		checking: make(chan struct{}, maxChecks), probing: make(chan struct{}, 1), followed: make(chan struct{}),
 		restore: make(chan struct{}, 1),
 	}
 	go c.follow(ctx)
+	go c.sites.run(ctx, c.feed)
 	return c, nil
 }
 

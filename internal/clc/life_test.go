@@ -79,16 +79,23 @@ func TestLifeOfAVolume(t *testing.T) {
 		t.Errorf("the device of a node that has none is %q", got)
 	}
 	n.report(v.ID, a.Generation, cloudv1.AttachmentReport_STATE_ATTACHED,
-		&cloudv1.PathReport{Portal: "10.108.1.200:3260", State: "down", Reason: "timed out"},
-		&cloudv1.PathReport{Portal: "10.107.1.200:3260", State: "up", BlockDev: "sdb"})
+		&cloudv1.PathReport{Portal: "10.106.1.200:3260", State: "draining", BlockDev: "sda"},
+		&cloudv1.PathReport{Text: "iface1:san1", Interface: "iface1", State: "unresolved", Reason: "no such label"},
+		&cloudv1.PathReport{Text: "10.108.1.200", Portal: "10.108.1.200:3260", State: "down", Reason: "timed out"},
+		&cloudv1.PathReport{Text: "iface0:10.107.1.200", Interface: "iface0", Device: "eth1", Portal: "10.107.1.200:3260", State: "up", BlockDev: "sdb"})
 	c.wantState(v.ID, mallee.VolumeInUse, mallee.Attached)
 	paths, err := c.Paths(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []mallee.Path{
-		{VolumeID: v.ID, InstanceID: n.instance, Portal: "10.107.1.200:3260", State: mallee.PathUp, BlockDev: "sdb"},
-		{VolumeID: v.ID, InstanceID: n.instance, Portal: "10.108.1.200:3260", State: mallee.PathDown, Reason: "timed out"},
+	want := []mallee.Path{ // in the node's order, and what goes at the end
+		{Text: "iface1:san1", Interface: "iface1", State: mallee.PathUnresolved, Reason: "no such label"},
+		{Text: "10.108.1.200", Portal: "10.108.1.200:3260", State: mallee.PathDown, Reason: "timed out"},
+		{Text: "iface0:10.107.1.200", Interface: "iface0", NetDevice: "eth1", Portal: "10.107.1.200:3260", State: mallee.PathUp, BlockDev: "sdb"},
+		{Portal: "10.106.1.200:3260", State: mallee.PathDraining, BlockDev: "sda"},
+	}
+	for i := range want {
+		want[i].VolumeID, want[i].InstanceID = v.ID, n.instance
 	}
 	if diff := cmp.Diff(want, paths); diff != "" {
 		t.Error(diff)

@@ -87,6 +87,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 
 	byPathState := map[mallee.PathState]int{
 		mallee.PathUp: 0, mallee.PathJoining: 0, mallee.PathDown: 0, mallee.PathMissing: 0, mallee.PathQuarantined: 0,
+		mallee.PathUnresolved: 0, mallee.PathDraining: 0,
 	}
 	for _, p := range m.c.currentPaths(v) {
 		byPathState[p.State]++

@@ -3,9 +3,9 @@
 package clc
 
 import (
+	"cmp"
 	"context"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -14,8 +14,9 @@ import (
 )
 
 // Paths returns the paths of all attachments as the nodes last reported them,
-// in the order of volumes, interfaces and portals. A report is not stored:
-// after a restart of the controller the nodes tell it anew.
+// in the order of volumes and, for each, of the node's list; those that it drains
+// come last. A report is not stored: after a restart of the controller the nodes
+// tell it anew.
 func (c *Controller) Paths(ctx context.Context) ([]mallee.Path, error) {
 	v, err := readView(ctx, c.store)
 	if err != nil {
@@ -62,7 +63,8 @@ func newPathReport(instance mallee.InstanceID, report *cloudv1.AttachmentReport)
 	r := pathReport{generation: report.GetGeneration()}
 	for _, p := range report.GetPaths() {
 		r.paths = append(r.paths, mallee.Path{
-			VolumeID: mallee.VolumeID(report.GetVolumeId()), InstanceID: instance, Interface: p.GetInterface(), Portal: p.GetPortal(),
+			VolumeID: mallee.VolumeID(report.GetVolumeId()), InstanceID: instance, Text: p.GetText(),
+			Interface: p.GetInterface(), NetDevice: p.GetDevice(), Portal: p.GetPortal(),
 			State: mallee.PathState(p.GetState()), BlockDev: p.GetBlockDev(), Reason: p.GetReason(),
 		})
 	}
@@ -103,8 +105,14 @@ func (t *pathTable) of(have map[string]attachmentRecord) []mallee.Path {
 			list = append(list, r.paths...)
 		}
 	}
-	slices.SortFunc(list, func(a, b mallee.Path) int {
-		return strings.Compare(string(a.VolumeID)+" "+a.Interface+" "+a.Portal, string(b.VolumeID)+" "+b.Interface+" "+b.Portal)
+	draining := func(p mallee.Path) int {
+		if p.State == mallee.PathDraining {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(list, func(a, b mallee.Path) int {
+		return cmp.Or(cmp.Compare(a.VolumeID, b.VolumeID), cmp.Compare(draining(a), draining(b)))
 	})
 	return list
 }

@@ -25,7 +25,9 @@ type describePathsOut struct {
 type pathItem struct {
 	VolumeID    mallee.VolumeID   `xml:"volumeId"`
 	InstanceID  mallee.InstanceID `xml:"instanceId"`
+	Text        string            `xml:"text"`
 	Interface   string            `xml:"interface"`
+	NetDevice   string            `xml:"netDevice"`
 	Portal      string            `xml:"portal"`
 	State       mallee.PathState  `xml:"state"`
 	BlockDevice string            `xml:"blockDevice"`
@@ -51,7 +53,7 @@ func (a api) describePaths(ctx context.Context, in describePathsIn) (*describePa
 	for _, p := range paths {
 		if asked[p.VolumeID] {
 			out.Paths.Items = append(out.Paths.Items, pathItem{
-				VolumeID: p.VolumeID, InstanceID: p.InstanceID, Interface: p.Interface, Portal: p.Portal,
+				VolumeID: p.VolumeID, InstanceID: p.InstanceID, Text: p.Text, Interface: p.Interface, NetDevice: p.NetDevice, Portal: p.Portal,
 				State: p.State, BlockDevice: p.BlockDev, Reason: p.Reason,
 			})
 		}

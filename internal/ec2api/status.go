@@ -5,6 +5,7 @@ package ec2api
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/mallee-io/mallee"
@@ -104,10 +105,12 @@ const (
 	notApplicable = "not-applicable"
 )
 
-// healthOf judges a volume by the paths that its node expects. A volume that
+// healthOf judges a volume by the paths that its node expects, which those that
+// it drains are no longer. A volume that
 // nobody uses has no paths, and is well unless there is something to say of it
 // besides its growth: the SAN does not answer, or does not hold it any more.
 func healthOf(v mallee.Volume, paths []mallee.Path) health {
+	paths = slices.DeleteFunc(slices.Clone(paths), func(p mallee.Path) bool { return p.State == mallee.PathDraining })
 	switch {
 	case v.State == mallee.VolumeError:
 		return health{"impaired", "failed", notApplicable, v.Message}
@@ -139,6 +142,9 @@ func growing(v mallee.Volume) bool {
 }
 
 func pathName(p mallee.Path) string {
+	if p.Portal == "" {
+		return p.Text
+	}
 	if p.Interface == "" {
 		return p.Portal
 	}

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package clc
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/mallee-io/mallee"
+	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
+	"github.com/mallee-io/mallee/internal/rollout"
+)
+
+// sites knows how paths look from the machines that have a stream open, which
+// list of paths each is told, and what it is asked. Like presence, none of it is
+// stored: after a restart the agents tell it anew as they connect.
+type sites struct {
+	log     *slog.Logger
+	started time.Time
+	news    chan struct{} // holds one token while a rollout may go on
+
+	mu       sync.Mutex
+	stations map[string]*station         // by memberID
+	rollouts map[string]*rollout.Rollout // by partition
+	portals  map[string][]string         // that a partition's SAN last advertised
+}
+
+// station is a machine whose stream is open.
+type station struct {
+	site      mallee.Site // as it last told; it is never changed, but replaced
+	questions []*question // that it has not answered
+	woken     chan struct{}
+	gone      chan struct{} // closed with the stream
+}
+
+func newSites(log *slog.Logger) *sites {
+	return &sites{
+		log: log, started: time.Now(), news: make(chan struct{}, 1),
+		stations: map[string]*station{}, rollouts: map[string]*rollout.Rollout{}, portals: map[string][]string{},
+	}
+}
+
+// openNode notes that a node's stream is open, until closed is called. Works is
+// the list of paths that the node works with.
+func (s *sites) openNode(v *view, name string, r nodeRecord, works string) (st *station, closed func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change := s.rollouts[r.Partition]
+	if change == nil {
+		change = rollout.New(v.settings(r.Partition)[ncPaths], s.log.With("partition", r.Partition))
+		s.rollouts[r.Partition] = change
+	}
+	change.Connect(name, works, len(v.byInstance[r.InstanceID]) > 0, time.Now())
+	wake(s.news)
+	st, left := s.open(mallee.Site{Role: mallee.RoleNC, Name: name, InstanceID: r.InstanceID, Partition: r.Partition, Live: true, Paths: works})
+	return st, func() {
+		left()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		change.Disconnect(name)
+		wake(s.news)
+	}
+}
+
+// openController notes that a storage controller's stream is open, until closed
+// is called.
+func (s *sites) openController(name, partition string) (st *station, closed func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.open(mallee.Site{Role: mallee.RoleSC, Name: name, Partition: partition, Live: true})
+}
+
+// open is called with s.mu held.
+func (s *sites) open(site mallee.Site) (st *station, closed func()) {
+	id := memberID(site.Role, site.Name)
+	st = &station{site: site, woken: make(chan struct{}, 1), gone: make(chan struct{})}
+	s.stations[id] = st
+	return st, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.stations, id)
+		close(st.gone)
+	}
+}
+
+// wake has whoever waits on ch look again.
+func wake(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
+
+// nodeReported takes what a node tells of itself.
+func (s *sites) nodeReported(name string, report *cloudv1.NodeReport) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.stations[memberID(mallee.RoleNC, name)]
+	if st == nil {
+		return
+	}
+	st.site = siteOf(st.site, report.GetSite())
+	st.site.Paths, st.site.Settled = report.GetNcpaths(), report.GetSettled()
+	told := rollout.Report{Paths: st.site.Paths, Settled: st.site.Settled, Looked: len(st.site.Reach), Possible: st.site.Possible()}
+	if s.rollouts[st.site.Partition].Report(name, told) {
+		wake(s.news)
+	}
+}
+
+// controllerReported takes what a storage controller tells of its machine and of
+// the SAN. What the SAN last advertised is kept while the SAN does not answer.
+func (s *sites) controllerReported(name, partition string, report *cloudv1.PartitionReport) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.stations[memberID(mallee.RoleSC, name)]
+	if st == nil {
+		return
+	}
+	if report.GetSite() != nil {
+		st.site = siteOf(st.site, report.GetSite())
+	}
+	portals := slices.DeleteFunc(report.GetPortals(), func(p string) bool {
+		_, err := netip.ParseAddrPort(p)
+		return err != nil
+	})
+	if len(portals) == 0 || slices.Equal(portals, s.portals[partition]) {
+		return
+	}
+	s.portals[partition] = portals
+	for _, other := range s.stations {
+		if other.site.Partition == partition {
+			wake(other.woken)
+		}
+	}
+}
+
+// addToPartition adds to a storage controller's state what depends on more than
+// the records.
+func (s *sites) addToPartition(state *cloudv1.PartitionState, st *station) *cloudv1.PartitionState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	state.Checks = st.checks()
+	return state
+}
+
+// addToNode adds to a node's state what depends on more than the records.
+func (s *sites) addToNode(state *cloudv1.NodeState, st *station) *cloudv1.NodeState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	state.Ncpaths = s.rollouts[st.site.Partition].List(st.site.Name)
+	state.Portals = s.portals[st.site.Partition]
+	state.Checks = st.checks()
+	return state
+}
+
+// run has the changes of ncpaths go on until ctx ends.
+func (s *sites) run(ctx context.Context, f *feed) {
+	for {
+		v, renewed := f.current()
+		var due <-chan time.Time
+		if next := s.step(v, time.Now()); next > 0 {
+			due = time.After(next)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-renewed:
+		case <-s.news:
+		case <-due:
+		}
+	}
+}
+
+// gather is how long the nodes may take to connect after the cloud controller was
+// started, before a change goes on without them: a lost connection is found within
+// this time.
+const gather = 15 * time.Second
+
+// step has the changes go on as far as they may, and returns when to call it again
+// though nothing has happened; 0 for never.
+func (s *sites) step(v *view, now time.Time) (next time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	gathering := s.started.Add(gather).Sub(now)
+	for partition, change := range s.rollouts {
+		busy := func(name string) bool { return len(v.byInstance[v.nodes[name].InstanceID]) > 0 }
+		hold := gathering > 0 && s.absent(v, partition)
+		told, again := change.Step(v.settings(partition)[ncPaths], busy, hold, now)
+		for _, name := range told {
+			wake(s.stations[memberID(mallee.RoleNC, name)].woken)
+		}
+		if hold && (again == 0 || gathering < again) {
+			again = gathering
+		}
+		if next == 0 || again > 0 && again < next {
+			next = again
+		}
+	}
+	return next
+}
+
+// absent reports whether a node of a partition has attachments and no stream.
+func (s *sites) absent(v *view, partition string) bool {
+	for instance := range v.byInstance {
+		if name, r, found := v.node(instance); found && r.Partition == partition && s.stations[memberID(mallee.RoleNC, name)] == nil {
+			return true
+		}
+	}
+	return false
+}
