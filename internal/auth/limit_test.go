@@ -7,10 +7,13 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/mallee-io/mallee"
 	"github.com/mallee-io/mallee/internal/auth"
@@ -145,21 +148,45 @@ func TestLargeBodiesHaveSoManyPlaces(t *testing.T) {
 
 func FuzzVerify(f *testing.F) {
 	good := plainRequest().signed(f)
+	get, post := plainRequest2(http.MethodGet).signed(), plainRequest2(http.MethodPost)
+	signed, err := io.ReadAll(post.signed().Body)
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Add("POST", "/", "", good.Host, good.Header.Get("Authorization"), "20261122T120000Z", "application/x-www-form-urlencoded", plainRequest().body)
 	f.Add("GET", "/", "Action=DescribeVolumes&a=%zz", "h", "AWS4-HMAC-SHA256 Credential=a/20261122/r/ec2/aws4_request, SignedHeaders=host;x-amz-date, Signature="+strings.Repeat("0", 64), "20261122T120000Z", "", "")
 	f.Add("GET", "/services/compute/../..", "X-Amz-Signature=00&X-Amz-Algorithm=AWS4-HMAC-SHA256", "", "", "", "\x00\r\n", "")
 	f.Add("PUT", "*", "&&=&;", "h:1", "AWS AKIA:x", "2026", "a  b", "Action=\xff")
+	f.Add("GET", get.URL.Path, get.URL.RawQuery, get.Host, "", "", "", "")
+	f.Add("POST", post.path, "", post.host, "", "", "", string(signed))
+	f.Add("POST", "/", "", "[h:1", "", "", "", "SignatureVersion=2&SignatureMethod=HmacSHA256&AWSAccessKeyId=a&Expires=2026-11-22T12:10:00&Signature="+strings.Repeat("/", 43)+"%3D")
 	f.Fuzz(func(t *testing.T, method, path, query, host, authorization, date, contentType, body string) {
 		r := plainRequest().signed(t)
 		r.Method, r.URL.Path, r.URL.RawQuery, r.Host = method, path, query, host
-		r.Header = http.Header{"Authorization": {authorization}, "X-Amz-Date": {date}, "Content-Type": {contentType}}
+		r.Header = http.Header{"X-Amz-Date": {date}, "Content-Type": {contentType}}
+		if authorization != "" {
+			r.Header.Set("Authorization", authorization)
+		}
 		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
-		proof, read, err := newVerifier().Verify(r)
-		if err == nil {
+		proof, read, err := newVerifier().VerifyEither(r)
+		switch {
+		case err != nil:
+		case proof.Version == 4:
 			// Without the secret only the request that was signed can be made, in
 			// spellings that are the same to it.
 			if proof.AccessKey != alice || string(read) != body || body != plainRequest().body || method != "POST" || host != good.Host || date != "20261122T120000Z" {
-				t.Fatalf("%q was let in with %q %q %q %q %q", proof, method, host, date, authorization, body)
+				t.Fatalf("%+v was let in with %q %q %q %q %q", proof, method, host, date, authorization, body)
+			}
+			return
+		default:
+			got, err := url.ParseQuery(query + body)
+			got.Del("Signature")
+			want := url.Values{}
+			for name, value := range plainRequest2(method).parameters {
+				want.Set(name, value)
+			}
+			if d := cmp.Diff(want, got); err != nil || d != "" || query != "" && body != "" || path != post.path || !strings.Contains(strings.ToLower(host), post.host) {
+				t.Fatalf("%+v was let in with %q %q %q, %v (-want +got)\n%s", proof, method, host, path, err, d)
 			}
 			return
 		}

@@ -6,8 +6,11 @@
 //
 // Nouns: the canonical request is the form in which both sides hash a request;
 // the scope is what a signature is good for, a day, a region and a service.
-// Signatures are taken from the Authorization header only, not from the query
-// string: a URL ends up in logs and histories.
+// Signatures of version 4 are taken from the Authorization header only, not from
+// the query string: a URL ends up in logs and histories.
+//
+// An API may let its callers sign with Signature Version 2 too, which the tools of
+// the original know alone: see VerifyEither.
 package auth
 
 import (
@@ -65,7 +68,16 @@ type Proof struct {
 	// Signature is of the whole request: two with the same one are the same
 	// request, sent twice.
 	Signature string
+	Version   int       // of the signature: 4, or 2
 	Expires   time.Time // when the request will no longer be accepted
+}
+
+// claimed is what a request says of itself, and its signature is to prove.
+type claimed struct {
+	version   int
+	accessKey string
+	signature string
+	expires   time.Time
 }
 
 // Verify returns what r proves, and r's body, which it has read.
@@ -100,22 +112,34 @@ func (v *Verifier) prove(r *http.Request, a authorization, signed time.Time, bod
 	if err != nil {
 		return Proof{}, &Error{Code: Incomplete, Message: err.Error()}
 	}
-	secret, err := v.Secret(r.Context(), a.accessKey)
+	c := claimed{version: 4, accessKey: a.accessKey, signature: a.signature, expires: signed.Add(v.maxSkew())}
+	return v.compare(r, c, func(secret string) []string {
+		return []string{sign(secret, a, r.Header.Get("X-Amz-Date"), canonical)}
+	})
+}
+
+// compare compares the signature that the caller claims with those that are right
+// with the caller's secret, and admits the caller.
+func (v *Verifier) compare(r *http.Request, c claimed, right func(secret string) []string) (Proof, error) {
+	secret, err := v.Secret(r.Context(), c.accessKey)
 	if err != nil && mallee.KindOf(err) != mallee.NotFound {
-		return Proof{}, fmt.Errorf("cannot look up access key %s: %w", a.accessKey, err)
+		return Proof{}, fmt.Errorf("cannot look up access key %s: %w", c.accessKey, err)
 	}
 	known := err == nil && secret != ""
 	// An unknown key takes the same steps, so that the time of the answer does
 	// not tell it from a wrong signature.
-	want := sign(secret, a, r.Header.Get("X-Amz-Date"), canonical)
-	if !hmac.Equal([]byte(want), []byte(a.signature)) || !known {
-		v.limits.failuresOf(r.RemoteAddr).AllowN(v.now(), 1)
-		return Proof{}, &Error{Failure, "AWS was not able to validate the provided access credentials", a.accessKey}
+	same := false
+	for _, want := range right(secret) {
+		same = hmac.Equal([]byte(want), []byte(c.signature)) || same
 	}
-	if err := v.admit(a.accessKey); err != nil {
+	if !same || !known {
+		v.limits.failuresOf(r.RemoteAddr).AllowN(v.now(), 1)
+		return Proof{}, &Error{Failure, "AWS was not able to validate the provided access credentials", c.accessKey}
+	}
+	if err := v.admit(c.accessKey); err != nil {
 		return Proof{}, err
 	}
-	return Proof{AccessKey: a.accessKey, Signature: a.signature, Expires: signed.Add(v.maxSkew())}, nil
+	return Proof{AccessKey: c.accessKey, Signature: c.signature, Version: c.version, Expires: c.expires}, nil
 }
 
 func (v *Verifier) now() time.Time {

@@ -53,7 +53,7 @@ func (c *Controller) handler(registry *prometheus.Registry, o Options) http.Hand
 	registry.MustRegister(newMetrics(c))
 	verifier := &auth.Verifier{
 		// Tools of the original sign for the names of its services.
-		Services: []string{"ec2", "compute", "properties", "bootstrap", "mallee"},
+		Services: []string{"ec2", "compute", "properties", "euprop", "bootstrap", "mallee"},
 		Secret:   c.secret,
 		Rate:     o.APIRate,
 		Burst:    o.APIBurst,
@@ -64,8 +64,10 @@ func (c *Controller) handler(registry *prometheus.Registry, o Options) http.Hand
 	mux.Handle("/services/compute", ec2)
 	mux.Handle("/services/compute/", ec2)
 	properties := propapi.NewHandler(propapi.Options{Properties: c, Verifier: verifier, Log: c.log, Registry: registry})
-	mux.Handle("/services/Properties", properties)
-	mux.Handle("/services/Properties/", properties) // some tools end every path with a slash
+	// The original's older tools look at properties at Empyrean, and end every path with a slash.
+	for _, path := range []string{"/services/Properties", "/services/Properties/", "/services/Empyrean", "/services/Empyrean/"} {
+		mux.Handle(path, properties)
+	}
 	mux.Handle("GET /metrics", telemetry.MetricsHandler(registry, store.Metrics()))
 	mux.HandleFunc("GET /healthz", c.healthz)
 	mux.HandleFunc("POST "+join.Path, c.serveJoin)

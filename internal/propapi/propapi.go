@@ -56,6 +56,7 @@ func NewHandler(o Options) http.Handler {
 		Root:         root,
 		Fault:        fault,
 		Verifier:     o.Verifier,
+		Version2:     true, // which is all that the original's older tools know
 		Log:          o.Log,
 		Registry:     o.Registry,
 	})

@@ -15,7 +15,9 @@ import (
 	"encoding/xml"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -32,7 +34,7 @@ const callTimeout = 25 * time.Second
 // maxDrained bounds what is read of a body that is refused, in bytes.
 const maxDrained = 256 << 20
 
-// Options is what a Handler is made of. All fields are required.
+// Options is what a Handler is made of. All fields but Version2 are required.
 type Options struct {
 	API     string // names the API in logs and metrics: "ec2"
 	Actions []Action
@@ -44,6 +46,8 @@ type Options struct {
 	// not asked about faults, nor about errors of kind mallee.Internal.
 	Fault    func(*mallee.Error) *Fault
 	Verifier *auth.Verifier
+	// Version2 lets callers sign with Signature Version 2 too.
+	Version2 bool
 	Log      *slog.Logger
 	Registry prometheus.Registerer
 }
@@ -133,7 +137,11 @@ func (h *Handler) open(ctx context.Context, r *http.Request, c *call) (proof aut
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
 		return auth.Proof{}, Faultf("MethodNotAllowed", "the method %s is not allowed: use GET or POST", r.Method)
 	}
-	proof, body, err := h.options.Verifier.Verify(r.WithContext(ctx))
+	verify := h.options.Verifier.Verify
+	if h.options.Version2 {
+		verify = h.options.Verifier.VerifyEither
+	}
+	proof, body, err := verify(r.WithContext(ctx))
 	if err != nil {
 		return auth.Proof{}, err
 	}
@@ -141,6 +149,9 @@ func (h *Handler) open(ctx context.Context, r *http.Request, c *call) (proof aut
 	p, err := parse(r.URL.RawQuery, body)
 	if err != nil {
 		return auth.Proof{}, err
+	}
+	if proof.Version == 2 {
+		maps.DeleteFunc(p, func(name, _ string) bool { return slices.Contains(auth.Version2Parameters(), name) })
 	}
 	name := p["Action"]
 	if name == "" {
