@@ -5,14 +5,15 @@
 // A volume group is made by the admin. A pool is one thin pool in it: it holds
 // the blocks that were really written. A volume is a thin logical volume of that
 // pool that carries our tag; what an admin keeps beside ours in the same pool is
-// never listed, activated or removed.
+// never listed, activated or removed. A volume has a name, by which lvm's tools and
+// its device know it, and an id, which is written in a second tag. A volume without
+// that tag was made when both were the same.
 package lvm
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,8 +22,12 @@ import (
 	"github.com/mallee-io/mallee/internal/command"
 )
 
-// tag marks the logical volumes that are ours.
-const tag = "mallee"
+// tag marks the logical volumes that are ours, and what begins with idTag tells the
+// id. A tag may hold letters, digits and _+.-/=!:#& (lvm(8), TAGS).
+const (
+	tag   = "mallee"
+	idTag = "mallee.id="
+)
 
 // What can be wrong with a volume or a pool. Errors of this package wrap one of
 // these when lvm's own words tell which.
@@ -31,14 +36,9 @@ var (
 	ErrExists   = errors.New("exists already")
 	ErrInUse    = errors.New("in use")
 	ErrNoRoom   = errors.New("no room")
+	// ErrName is said of a name that no new volume can have.
+	ErrName = errors.New("the name is not allowed")
 )
-
-// nameForm is narrower than what lvm takes: no name begins with a dash, which
-// would make it an option, and none has a slash, which would make it a path.
-var nameForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}$`)
-
-// ValidName reports whether name can name a volume group, a pool or a volume.
-func ValidName(name string) bool { return nameForm.MatchString(name) }
 
 // Options says which pool to use.
 type Options struct {
@@ -66,6 +66,8 @@ func New(o Options) (*Pool, error) {
 
 // Volume is one thin volume.
 type Volume struct {
+	// ID tells volumes apart for those who use them; Name does so for lvm.
+	ID        string
 	Name      string
 	SizeBytes uint64
 	// Active is true while the volume has a device.
@@ -101,18 +103,23 @@ func (p *Pool) Contents(ctx context.Context) (Contents, error) {
 }
 
 // Create makes an active volume of size bytes that reads as zeros. lvm rounds
-// the size up to whole extents. A volume of that name is ErrExists.
+// the size up to whole extents. Anything of that name in the volume group is
+// ErrExists, a name that lvm would not take ErrName. Whether there is a volume with
+// that id already is for the caller to know.
 //
 // The volume is flagged so that no "activate all" of the machine's start brings
 // it up: only Activate does.
-func (p *Pool) Create(ctx context.Context, name string, size uint64) error {
-	if !ValidName(name) {
-		return fmt.Errorf("cannot create volume %q: the name is not allowed", name)
+func (p *Pool) Create(ctx context.Context, id, name string, size uint64) error {
+	if !ValidName(id) {
+		return fmt.Errorf("cannot create volume %q: the id is not allowed", id)
+	}
+	if err := p.checkNew(name); err != nil {
+		return fmt.Errorf("cannot create volume %q: %w", name, err)
 	}
 	// A new thin volume has no blocks, so that there is no signature to wipe, and
 	// looking for one would only cost time.
 	err := p.change(ctx, changeTimeout, "lvcreate", "--yes", "--type", "thin", "--thinpool", p.name,
-		"--virtualsize", strconv.FormatUint(size, 10)+"b", "--name", name, "--addtag", tag,
+		"--virtualsize", strconv.FormatUint(size, 10)+"b", "--name", name, "--addtag", tag, "--addtag", idTag+id,
 		"--setactivationskip", "y", "--ignoreactivationskip", "--wipesignatures", "n", p.group)
 	if err != nil {
 		return fmt.Errorf("cannot create volume %s: %w", name, err)

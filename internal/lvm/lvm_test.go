@@ -63,8 +63,8 @@ func TestContentsListsOursOnly(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := Contents{SizeBytes: 2025848832, Volumes: []Volume{
-				{Name: "vol-0123456789abcdef0", SizeBytes: 1 << 30, Active: active},
-				{Name: "vol-1a2b3c4d", SizeBytes: 1 << 30, Active: active},
+				{ID: "vol-0123456789abcdef0", Name: "vol-0123456789abcdef0", SizeBytes: 1 << 30, Active: active},
+				{ID: "vol-1a2b3c4d", Name: "vol-1a2b3c4d", SizeBytes: 1 << 30, Active: active},
 			}}
 			if active { // An inactive pool does not tell how full it is.
 				want.FreeBytes = 1711234509 // 15.53 % used
@@ -142,12 +142,12 @@ func TestAChangeIsGivenMoreTimeThanALook(t *testing.T) {
 	if _, err := p.Contents(t.Context()); err == nil {
 		t.Error("a look took longer than its timeout")
 	}
-	if err := p.Create(t.Context(), "vol-1a2b3c4d", 1<<30); err != nil {
+	if err := p.Create(t.Context(), "vol-1a2b3c4d", "vol-1a2b3c4d", 1<<30); err != nil {
 		t.Error(err)
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := p.Create(gone, "vol-1a2b3c4d", 1<<30); err != nil {
+	if err := p.Create(gone, "vol-1a2b3c4d", "vol-1a2b3c4d", 1<<30); err != nil {
 		t.Errorf("broken off with its caller: %v", err)
 	}
 }
@@ -241,7 +241,7 @@ func TestEnsureChangesOnlyWhatIsWrong(t *testing.T) {
 func TestNamesThatAreOptionsOrPathsNeverReachLVM(t *testing.T) {
 	p, calls := lvmSaying(t, "", "", "0")
 	for _, name := range []string{"", "-f", "--yes", "a/b", "a b", "vol;x", "../x"} {
-		if p.Create(t.Context(), name, 1<<30) == nil || p.Remove(t.Context(), name) == nil || p.Activate(t.Context(), name) == nil ||
+		if p.Create(t.Context(), name, "vol-1a2b3c4d", 1<<30) == nil || p.Create(t.Context(), "vol-1a2b3c4d", name, 1<<30) == nil || p.Remove(t.Context(), name) == nil || p.Activate(t.Context(), name) == nil ||
 			p.Resize(t.Context(), name, 1<<30) == nil || p.Refresh(t.Context(), name) == nil {
 			t.Errorf("%q was accepted", name)
 		}

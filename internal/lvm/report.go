@@ -74,8 +74,8 @@ func parseReport(out []byte, pool string, size func(major, minor string) uint64)
 				r.active = lv.Active == "active"
 				r.zero = lv.Zero == "zero"
 				r.errorWhenFull = lv.WhenFull == "error"
-			case lv.Pool == pool && slices.Contains(strings.Split(lv.Tags, ","), tag):
-				v := Volume{Name: lv.Name, SizeBytes: lv.Size, Active: lv.Active == "active"}
+			case lv.Pool == pool && lv.ours():
+				v := Volume{ID: lv.id(), Name: lv.Name, SizeBytes: lv.Size, Active: lv.Active == "active"}
 				if v.Active {
 					has := size(lv.Major, lv.Minor)
 					v.Torn = lv.Inactive != "" || has != 0 && has != lv.Size
@@ -88,6 +88,18 @@ func parseReport(out []byte, pool string, size func(major, minor string) uint64)
 		return report{}, errNoPool
 	}
 	return r, nil
+}
+
+func (lv logicalVolume) ours() bool { return slices.Contains(strings.Split(lv.Tags, ","), tag) }
+
+// id returns what the tag tells, or the name of a volume that has none.
+func (lv logicalVolume) id() string {
+	for t := range strings.SplitSeq(lv.Tags, ",") {
+		if id, ok := strings.CutPrefix(t, idTag); ok {
+			return id
+		}
+	}
+	return lv.Name
 }
 
 // fillIn takes over how full a pool is.

@@ -24,13 +24,16 @@ type SAN interface {
 	// Info tells the pool, the target and its portals.
 	Info(ctx context.Context) (Info, error)
 
-	// CreateVolume makes a volume of sizeBytes, a positive multiple of
+	// CreateVolume makes a volume, whose size is a positive multiple of
 	// mallee.GiB. The volume MUST read as zeros, and MAY take room only for what
-	// is written to it. A volume of that id and size MUST be success; one of that
-	// id and another size MUST be Mismatch and stay as it is. A size that the pool
-	// can never hold MUST be Exhausted, any other wrong size or id Invalid.
-	// The WWID MUST be unique and MUST stay the same for the volume's life.
-	CreateVolume(ctx context.Context, id mallee.VolumeID, sizeBytes uint64) (Volume, error)
+	// is written to it. A volume of that id and size MUST be success, whatever its
+	// name is, and keeps that name; one of that id and another size MUST be
+	// Mismatch and stay as it is. A name that something else on the SAN has MUST be
+	// InUse. A size that the pool can never hold MUST be Exhausted, any other wrong
+	// size, id or name Invalid. Each of these MUST leave the SAN as it was.
+	// The WWID MUST be unique; it and the name MUST stay the same for the volume's
+	// life.
+	CreateVolume(ctx context.Context, v VolumeSpec) (Volume, error)
 
 	// DeleteVolume removes a volume. One that is not there MUST be success; one
 	// with an export MUST be InUse and stay as it is.
@@ -89,9 +92,19 @@ type Info struct {
 	Alarms []string
 }
 
+// VolumeSpec is a volume to be made.
+type VolumeSpec struct {
+	ID mallee.VolumeID
+	// Name is what the SAN's own tools will show; empty for the id. Only people read
+	// it: every method names a volume by its id.
+	Name      string
+	SizeBytes uint64
+}
+
 // Volume is a volume as the SAN keeps it.
 type Volume struct {
 	ID        mallee.VolumeID
+	Name      string // that it was made with
 	SizeBytes uint64
 	WWID      mallee.WWID
 }

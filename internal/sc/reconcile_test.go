@@ -72,7 +72,7 @@ func (s *slowSAN) Info(ctx context.Context) (san.Info, error) {
 	return s.SAN.Info(ctx)
 }
 
-func (s *slowSAN) CreateVolume(ctx context.Context, id mallee.VolumeID, size uint64) (san.Volume, error) {
+func (s *slowSAN) CreateVolume(ctx context.Context, v san.VolumeSpec) (san.Volume, error) {
 	s.mu.Lock()
 	s.now++
 	s.most = max(s.most, s.now)
@@ -85,7 +85,7 @@ func (s *slowSAN) CreateVolume(ctx context.Context, id mallee.VolumeID, size uin
 	if err := s.reach(); err != nil {
 		return san.Volume{}, err
 	}
-	return s.SAN.CreateVolume(ctx, id, size)
+	return s.SAN.CreateVolume(ctx, v)
 }
 
 func (s *slowSAN) Export(ctx context.Context, id mallee.VolumeID, initiator mallee.IQN, chap mallee.CHAP) (mallee.Export, error) {

@@ -33,9 +33,10 @@ func (r *reconciler) volume(ctx context.Context, d *cloudv1.DesiredVolume, have 
 	case d.GetWanted() && r.trouble[k].final:
 		report.Failed = true
 	case d.GetWanted():
+		spec := san.VolumeSpec{ID: id, Name: r.nameOf(id), SizeBytes: d.GetSizeBytes()}
 		work.op, work.final = "create", hopeless
 		work.do = func(ctx context.Context, s SAN) error {
-			_, err := s.CreateVolume(ctx, id, d.GetSizeBytes())
+			_, err := s.CreateVolume(ctx, spec)
 			return err
 		}
 		r.start(ctx, work)
@@ -54,6 +55,11 @@ func (r *reconciler) volume(ctx context.Context, d *cloudv1.DesiredVolume, have 
 	}
 	report.Message = r.trouble[k].message
 	return report
+}
+
+// nameOf returns the name that a volume made now has on the SAN.
+func (r *reconciler) nameOf(id mallee.VolumeID) string {
+	return r.want.GetResourcePrefix() + string(id) + r.want.GetResourceSuffix()
 }
 
 // grow starts what gives a volume the size that is wished for it. The volume stays

@@ -50,7 +50,7 @@ func (s *Server) ExportVolume(ctx context.Context, r *spv1.ExportVolumeRequest) 
 	if err != nil {
 		return nil, s.failure(ctx, key.volume, err)
 	}
-	m := lio.Mapping{Initiator: key.initiator, LUN: lun, Backstore: v.Name}
+	m := lio.Mapping{Initiator: key.initiator, LUN: lun, Backstore: v.ID}
 	isNew, err := s.establish(ctx, v, m)
 	if err != nil {
 		return nil, s.failure(ctx, key.volume, err)

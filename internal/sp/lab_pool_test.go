@@ -167,7 +167,7 @@ func (r *labRun) full(filled, v san.Volume) {
 		r.Errorf("alarms %q", info.Alarms)
 	}
 	r.Log(info.Alarms)
-	if _, err := r.client.CreateVolume(r.ctx, mallee.NewVolumeID(), mallee.GiB); mallee.KindOf(err) != mallee.Exhausted {
+	if _, err := r.client.CreateVolume(r.ctx, san.VolumeSpec{ID: mallee.NewVolumeID(), SizeBytes: mallee.GiB}); mallee.KindOf(err) != mallee.Exhausted {
 		r.Errorf("a new volume: %v, want exhausted", err)
 	}
 	if _, err := r.client.ResizeVolume(r.ctx, v.ID, 2*mallee.GiB); mallee.KindOf(err) != mallee.Exhausted {

@@ -190,7 +190,7 @@ func (r *labRun) run(m *lab.Machine, argv ...string) string {
 func (r *labRun) volume(initiator mallee.IQN) san.Volume {
 	r.Helper()
 	began := time.Now()
-	v, err := r.client.CreateVolume(r.ctx, mallee.NewVolumeID(), mallee.GiB)
+	v, err := r.client.CreateVolume(r.ctx, san.VolumeSpec{ID: mallee.NewVolumeID(), SizeBytes: mallee.GiB})
 	r.must(err)
 	created := time.Now()
 	e, err := r.client.Export(r.ctx, v.ID, initiator, secret)

@@ -78,6 +78,6 @@ func (s *Server) mend(ctx context.Context, v lvm.Volume) error {
 	if !v.Torn {
 		return nil
 	}
-	s.log.WarnContext(ctx, "device of a volume is not as recorded, since a change of it was cut off: refreshing it", "volume_id", v.Name)
+	s.log.WarnContext(ctx, "device of a volume is not as recorded, since a change of it was cut off: refreshing it", "volume_id", v.ID)
 	return s.volumes.Refresh(ctx, v.Name)
 }

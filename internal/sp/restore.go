@@ -41,7 +41,7 @@ func (s *Server) restore(ctx context.Context, portals []netip.AddrPort) error {
 			continue
 		}
 		v.Active = true
-		volumes[m.Backstore] = v
+		volumes[v.ID] = v
 		log.InfoContext(ctx, "export restored")
 	}
 	return s.target.Enable()
@@ -49,7 +49,7 @@ func (s *Server) restore(ctx context.Context, portals []netip.AddrPort) error {
 
 // activate gives every volume that shall be exported its device, with one run of
 // lvm: nodes wait for their paths for a bounded time, and hundreds of runs would
-// take longer than that. It returns our volumes by name. One that it could not
+// take longer than that. It returns our volumes by id. One that it could not
 // activate is left for establish to try alone.
 func (s *Server) activate(ctx context.Context, wanted []lio.Mapping) (map[string]lvm.Volume, error) {
 	contents, err := s.contents(ctx)
@@ -62,7 +62,7 @@ func (s *Server) activate(ctx context.Context, wanted []lio.Mapping) (map[string
 	}
 	var names []string
 	for _, v := range contents.Volumes {
-		if isWanted[v.Name] && !v.Active {
+		if isWanted[v.ID] && !v.Active {
 			names = append(names, v.Name)
 		}
 	}
@@ -77,9 +77,9 @@ func (s *Server) activate(ctx context.Context, wanted []lio.Mapping) (map[string
 	volumes := map[string]lvm.Volume{}
 	for _, v := range contents.Volumes {
 		if err := s.mend(ctx, v); err != nil {
-			s.logFailure(ctx, s.log.With("volume_id", v.Name), "device of a volume cannot be refreshed", err)
+			s.logFailure(ctx, s.log.With("volume_id", v.ID), "device of a volume cannot be refreshed", err)
 		}
-		volumes[v.Name] = v
+		volumes[v.ID] = v
 	}
 	return volumes, nil
 }
@@ -93,9 +93,9 @@ func (s *Server) establish(ctx context.Context, v lvm.Volume, m lio.Mapping) (is
 		}
 	}
 	err = s.target.AddBackstore(lio.Backstore{
-		Name:    v.Name,
+		Name:    v.ID,
 		Device:  s.volumes.Device(v.Name),
-		Serial:  serial(mallee.VolumeID(v.Name)),
+		Serial:  serial(mallee.VolumeID(v.ID)),
 		Vendor:  vendorID,
 		Product: productID,
 	})

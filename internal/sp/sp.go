@@ -4,8 +4,9 @@
 // into a SAN, with thin volumes of lvm and exports of LIO, and serves the admin
 // interface of api/sp/v1.
 //
-// A volume is a thin logical volume whose name is the volume's id. An export is a
-// backstore on it that is mapped to one initiator, which proves by CHAP that it is
+// A volume is a thin logical volume: its id is the cloud's, its name what the storage
+// controller chose when it was made. An export is a backstore, named for the id, that
+// is mapped to one initiator, which proves by CHAP that it is
 // that one. What is exported, and each initiator's secret, is decided by the storage
 // controller; the storage processor remembers it only to come back with the same
 // LUNs after a reboot, before anybody can tell it.
@@ -38,12 +39,12 @@ const (
 )
 
 // Volumes is the store of volumes that a Server needs; lvm.Pool is one, and its
-// methods say what these do. A missing volume is lvm.ErrNotFound, one that exists
-// lvm.ErrExists, one that is open lvm.ErrInUse.
+// methods say what these do. A missing volume is lvm.ErrNotFound, a name that is taken
+// lvm.ErrExists, one that cannot be lvm.ErrName, a volume that is open lvm.ErrInUse.
 type Volumes interface {
 	Ensure(ctx context.Context) error
 	Contents(ctx context.Context) (lvm.Contents, error)
-	Create(ctx context.Context, name string, size uint64) error
+	Create(ctx context.Context, id, name string, size uint64) error
 	Resize(ctx context.Context, name string, size uint64) error
 	Refresh(ctx context.Context, name string) error
 	Remove(ctx context.Context, name string) error

@@ -3,6 +3,7 @@
 package sp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -62,11 +63,18 @@ func (s *Server) CreateVolume(ctx context.Context, r *spv1.CreateVolumeRequest) 
 	if err := s.promise(contents, size, size); err != nil {
 		return nil, err
 	}
-	if err := s.volumes.Create(ctx, string(id), size); err != nil {
+	v := lvm.Volume{ID: string(id), Name: cmp.Or(r.GetName(), string(id)), SizeBytes: size}
+	switch err := s.volumes.Create(ctx, v.ID, v.Name, size); {
+	case errors.Is(err, lvm.ErrName):
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	case errors.Is(err, lvm.ErrExists):
+		return nil, status.Errorf(codes.FailedPrecondition,
+			"its name would be %s, which something else in the volume group has: set storage.resourceprefix or storage.resourcesuffix to something else", v.Name)
+	case err != nil:
 		return nil, s.failure(ctx, id, err)
 	}
-	s.log.InfoContext(ctx, "volume created", "volume_id", id, "size_bytes", size)
-	return &spv1.CreateVolumeResponse{Volume: message(lvm.Volume{Name: string(id), SizeBytes: size})}, nil
+	s.log.InfoContext(ctx, "volume created", "volume_id", id, "name", v.Name, "size_bytes", size)
+	return &spv1.CreateVolumeResponse{Volume: message(v)}, nil
 }
 
 // DeleteVolume implements the admin interface.
@@ -91,7 +99,15 @@ func (s *Server) DeleteVolume(ctx context.Context, r *spv1.DeleteVolumeRequest) 
 	if err := s.target.RemoveBackstore(string(id)); err != nil {
 		return nil, s.failure(ctx, id, err)
 	}
-	switch err := s.volumes.Remove(ctx, string(id)); {
+	contents, err := s.contents(ctx)
+	if err != nil {
+		return nil, s.failure(ctx, id, err)
+	}
+	v, there := find(contents, id)
+	if !there {
+		return &spv1.DeleteVolumeResponse{}, nil
+	}
+	switch err := s.volumes.Remove(ctx, v.Name); {
 	case errors.Is(err, lvm.ErrNotFound):
 		return &spv1.DeleteVolumeResponse{}, nil
 	case err != nil:
@@ -110,7 +126,7 @@ func (s *Server) ListVolumes(ctx context.Context, _ *spv1.ListVolumesRequest) (_
 	}
 	resp := &spv1.ListVolumesResponse{}
 	for _, v := range contents.Volumes {
-		if mallee.VolumeID(v.Name).Valid() {
+		if mallee.VolumeID(v.ID).Valid() {
 			resp.Volumes = append(resp.Volumes, message(v))
 		}
 	}
@@ -126,7 +142,7 @@ func checkSize(size uint64) error {
 
 func find(c lvm.Contents, id mallee.VolumeID) (lvm.Volume, bool) {
 	for _, v := range c.Volumes {
-		if v.Name == string(id) {
+		if v.ID == string(id) {
 			return v, true
 		}
 	}
@@ -134,5 +150,5 @@ func find(c lvm.Contents, id mallee.VolumeID) (lvm.Volume, bool) {
 }
 
 func message(v lvm.Volume) *spv1.Volume {
-	return &spv1.Volume{VolumeId: v.Name, SizeBytes: v.SizeBytes, Wwid: string(WWID(mallee.VolumeID(v.Name)))}
+	return &spv1.Volume{VolumeId: v.ID, Name: v.Name, SizeBytes: v.SizeBytes, Wwid: string(WWID(mallee.VolumeID(v.ID)))}
 }

@@ -36,12 +36,13 @@ type Pool struct {
 
 	mu      sync.Mutex
 	runs    int
-	volumes map[string]lvm.Volume
+	volumes map[string]lvm.Volume // by name
+	foreign map[string]bool       // names of logical volumes that are not ours
 }
 
 // NewPool returns an empty pool of size bytes.
 func NewPool(size uint64) *Pool {
-	return &Pool{size: size, volumes: map[string]lvm.Volume{}}
+	return &Pool{size: size, volumes: map[string]lvm.Volume{}, foreign: map[string]bool{}}
 }
 
 // Reboot makes every volume inactive.
@@ -86,14 +87,24 @@ func (p *Pool) Contents(context.Context) (lvm.Contents, error) {
 }
 
 // Create makes an active volume.
-func (p *Pool) Create(_ context.Context, name string, size uint64) error {
+func (p *Pool) Create(_ context.Context, id, name string, size uint64) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, there := p.volumes[name]; there {
+	if !lvm.ValidName(name) {
+		return fmt.Errorf("cannot create volume %q: %w", name, lvm.ErrName)
+	}
+	if _, there := p.volumes[name]; there || p.foreign[name] {
 		return fmt.Errorf("cannot create volume %s: %w", name, lvm.ErrExists)
 	}
-	p.volumes[name] = lvm.Volume{Name: name, SizeBytes: size, Active: true}
+	p.volumes[name] = lvm.Volume{ID: id, Name: name, SizeBytes: size, Active: true}
 	return nil
+}
+
+// CreateForeign makes a logical volume that is not ours.
+func (p *Pool) CreateForeign(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.foreign[name] = true
 }
 
 // Resize grows a volume.

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -20,6 +21,8 @@ import (
 
 // maxLUN is the highest LUN that SAN gives.
 const maxLUN = 255
+
+var nameForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}$`)
 
 // SAN is a SAN in memory. It is safe for concurrent use.
 type SAN struct {
@@ -65,25 +68,31 @@ func (s *SAN) Info(ctx context.Context) (san.Info, error) {
 }
 
 // CreateVolume implements san.SAN.
-func (s *SAN) CreateVolume(ctx context.Context, id mallee.VolumeID, sizeBytes uint64) (san.Volume, error) {
+func (s *SAN) CreateVolume(ctx context.Context, spec san.VolumeSpec) (san.Volume, error) {
+	id, name := spec.ID, cmp.Or(spec.Name, string(spec.ID))
 	if err := gone(ctx, "create", string(id)); err != nil {
 		return san.Volume{}, err
 	}
-	if !id.Valid() || sizeBytes == 0 || sizeBytes%mallee.GiB != 0 {
-		return san.Volume{}, fail("create", mallee.Invalid, string(id), "the id or the size is not allowed")
+	if !id.Valid() || !nameForm.MatchString(name) || spec.SizeBytes == 0 || spec.SizeBytes%mallee.GiB != 0 {
+		return san.Volume{}, fail("create", mallee.Invalid, string(id), "the id, the name or the size is not allowed")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if v, there := s.volumes[id]; there {
-		if v.SizeBytes != sizeBytes {
+		if v.SizeBytes != spec.SizeBytes {
 			return san.Volume{}, fail("create", mallee.Mismatch, string(id), "it exists with another size")
 		}
 		return v, nil
 	}
-	if sizeBytes > s.info.PoolSizeBytes {
+	if spec.SizeBytes > s.info.PoolSizeBytes {
 		return san.Volume{}, fail("create", mallee.Exhausted, string(id), "it is larger than the pool")
 	}
-	v := san.Volume{ID: id, SizeBytes: sizeBytes, WWID: wwid(id)}
+	for _, v := range s.volumes {
+		if v.Name == name {
+			return san.Volume{}, fail("create", mallee.InUse, string(id), "another volume has the name "+name)
+		}
+	}
+	v := san.Volume{ID: id, Name: name, SizeBytes: spec.SizeBytes, WWID: wwid(id)}
 	s.volumes[id] = v
 	return v, nil
 }

@@ -43,6 +43,7 @@ func Run(t *testing.T, open func(t *testing.T) san.SAN) {
 		{"Info", testInfo},
 		{"CreateVolume", testCreate},
 		{"CreateVolumeRefuses", testCreateRefuses},
+		{"Names", testNames},
 		{"ResizeVolume", testResize},
 		{"ResizeVolumeRefuses", testResizeRefuses},
 		{"DeleteVolume", testDelete},
@@ -61,7 +62,7 @@ type suite struct{ san.SAN }
 // volume makes a volume of 1 GiB that is unexported and deleted with the test.
 func (s suite) volume(t *testing.T) san.Volume {
 	t.Helper()
-	v, err := s.CreateVolume(t.Context(), mallee.NewVolumeID(), mallee.GiB)
+	v, err := s.CreateVolume(t.Context(), san.VolumeSpec{ID: mallee.NewVolumeID(), SizeBytes: mallee.GiB})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +148,7 @@ func testManyAtOnce(t *testing.T, s suite) {
 	var wg sync.WaitGroup
 	for i := range 2 * n { // Each volume twice, as when an answer was lost.
 		wg.Go(func() {
-			if _, errs[i] = s.CreateVolume(t.Context(), ids[i%n], mallee.GiB); errs[i] != nil {
+			if _, errs[i] = s.CreateVolume(t.Context(), san.VolumeSpec{ID: ids[i%n], SizeBytes: mallee.GiB}); errs[i] != nil {
 				return
 			}
 			var e mallee.Export

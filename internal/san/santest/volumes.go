@@ -4,6 +4,7 @@ package santest
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/mallee-io/mallee"
@@ -37,7 +38,8 @@ func testCreate(t *testing.T, s suite) {
 	if v.SizeBytes != mallee.GiB || !v.WWID.Valid() {
 		t.Errorf("volume does not make sense: %+v", v)
 	}
-	again, err := s.CreateVolume(t.Context(), v.ID, v.SizeBytes)
+	equal(t, "the name of one that was given none", string(v.ID), v.Name)
+	again, err := s.CreateVolume(t.Context(), san.VolumeSpec{ID: v.ID, SizeBytes: v.SizeBytes})
 	must(t, err)
 	equal(t, "the same call again", v, again)
 	equal(t, "listed volumes", []san.Volume{v}, s.volumes(t, v.ID))
@@ -48,7 +50,7 @@ func testCreate(t *testing.T, s suite) {
 
 func testCreateRefuses(t *testing.T, s suite) {
 	v := s.volume(t)
-	_, err := s.CreateVolume(t.Context(), v.ID, 2*mallee.GiB)
+	_, err := s.CreateVolume(t.Context(), san.VolumeSpec{ID: v.ID, SizeBytes: 2 * mallee.GiB})
 	refused(t, "another size", err, mallee.Mismatch)
 	equal(t, "volume after another size was refused", []san.Volume{v}, s.volumes(t, v.ID))
 
@@ -56,17 +58,53 @@ func testCreateRefuses(t *testing.T, s suite) {
 	must(t, err)
 	tooLarge := (info.PoolSizeBytes/mallee.GiB + 1) * mallee.GiB
 	id := mallee.NewVolumeID()
-	_, err = s.CreateVolume(t.Context(), id, tooLarge)
+	_, err = s.CreateVolume(t.Context(), san.VolumeSpec{ID: id, SizeBytes: tooLarge})
 	refused(t, "a size beyond the pool's", err, mallee.Exhausted)
 	for _, size := range []uint64{0, 1, mallee.GiB + 512} {
-		_, err = s.CreateVolume(t.Context(), id, size)
+		_, err = s.CreateVolume(t.Context(), san.VolumeSpec{ID: id, SizeBytes: size})
 		refused(t, "an odd size", err, mallee.Invalid)
 	}
 	equal(t, "volumes after refusals", 0, len(s.volumes(t, id)))
 	for _, bad := range []mallee.VolumeID{"", "vol-", "vol-XYZ", "../vol-1a2b3c4d", "-vol-1a2b3c4d"} {
-		_, err = s.CreateVolume(t.Context(), bad, mallee.GiB)
+		_, err = s.CreateVolume(t.Context(), san.VolumeSpec{ID: bad, SizeBytes: mallee.GiB})
 		refused(t, "id "+string(bad), err, mallee.Invalid)
 	}
+}
+
+func testNames(t *testing.T, s suite) {
+	id := mallee.NewVolumeID()
+	spec := san.VolumeSpec{ID: id, Name: "pre_" + string(id) + ".suf", SizeBytes: mallee.GiB}
+	s.removeLater(t, id)
+	v, err := s.CreateVolume(t.Context(), spec)
+	must(t, err)
+	equal(t, "its name", spec.Name, v.Name)
+	for _, other := range []string{"", "other-" + string(id), string(id)} {
+		again, err := s.CreateVolume(t.Context(), san.VolumeSpec{ID: id, Name: other, SizeBytes: mallee.GiB})
+		must(t, err)
+		equal(t, "the volume when it is made again as "+other, v, again)
+	}
+	equal(t, "listed volumes", []san.Volume{v}, s.volumes(t, id))
+
+	other := mallee.NewVolumeID()
+	s.removeLater(t, other)
+	_, err = s.CreateVolume(t.Context(), san.VolumeSpec{ID: other, Name: spec.Name, SizeBytes: mallee.GiB})
+	refused(t, "the name of another volume", err, mallee.InUse)
+	for _, bad := range []string{"-" + string(other), "a/" + string(other), "a b", string(other) + ";reboot", strings.Repeat("x", 300)} {
+		_, err = s.CreateVolume(t.Context(), san.VolumeSpec{ID: other, Name: bad, SizeBytes: mallee.GiB})
+		refused(t, "the name "+bad, err, mallee.Invalid)
+	}
+	equal(t, "volumes after refusals", 0, len(s.volumes(t, other)))
+	equal(t, "the volume after refusals", []san.Volume{v}, s.volumes(t, id))
+
+	e := s.export(t, id, initiatorA)
+	equal(t, "the identity that is exported", v.WWID, e.WWID)
+	must(t, s.Unexport(t.Context(), id, initiatorA))
+	grown, err := s.ResizeVolume(t.Context(), id, 2*mallee.GiB)
+	must(t, err)
+	equal(t, "its name when it has grown", spec.Name, grown.Name)
+	must(t, s.DeleteVolume(t.Context(), id))
+	_, err = s.CreateVolume(t.Context(), san.VolumeSpec{ID: other, Name: spec.Name, SizeBytes: mallee.GiB})
+	must(t, err) // The name is free again.
 }
 
 func testResize(t *testing.T, s suite) {

@@ -33,13 +33,13 @@ func (c *Client) Info(ctx context.Context) (info san.Info, err error) {
 }
 
 // CreateVolume implements san.SAN.
-func (c *Client) CreateVolume(ctx context.Context, id mallee.VolumeID, sizeBytes uint64) (v san.Volume, err error) {
+func (c *Client) CreateVolume(ctx context.Context, spec san.VolumeSpec) (v san.Volume, err error) {
 	err = c.try(ctx, func(ctx context.Context, sp spv1.StorageProcessorClient) error {
-		r, err := sp.CreateVolume(ctx, &spv1.CreateVolumeRequest{VolumeId: string(id), SizeBytes: sizeBytes})
+		r, err := sp.CreateVolume(ctx, &spv1.CreateVolumeRequest{VolumeId: string(spec.ID), Name: spec.Name, SizeBytes: spec.SizeBytes})
 		v = volume(r.GetVolume())
 		return err
 	})
-	return v, failure("create", id, err)
+	return v, failure("create", spec.ID, err)
 }
 
 // DeleteVolume implements san.SAN.
@@ -112,7 +112,9 @@ func (c *Client) Exports(ctx context.Context) (all []san.Export, err error) {
 }
 
 func volume(v *spv1.Volume) san.Volume {
-	return san.Volume{ID: mallee.VolumeID(v.GetVolumeId()), SizeBytes: v.GetSizeBytes(), WWID: mallee.WWID(v.GetWwid())}
+	return san.Volume{
+		ID: mallee.VolumeID(v.GetVolumeId()), Name: v.GetName(), SizeBytes: v.GetSizeBytes(), WWID: mallee.WWID(v.GetWwid()),
+	}
 }
 
 func export(e *spv1.Export) san.Export {
