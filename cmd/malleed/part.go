@@ -64,6 +64,11 @@ func (p part) dial(role mallee.Role) func(addr string) (*grpc.ClientConn, error)
 	return func(addr string) (*grpc.ClientConn, error) { return rpc.Dial(addr, p.bundle, role) }
 }
 
+// dialSP connects to storage processors.
+func (p part) dialSP(target string, o ...grpc.DialOption) (*grpc.ClientConn, error) {
+	return rpc.Dial(target, p.bundle, rpc.SP, o...)
+}
+
 // renew keeps the certificate from ending.
 func (p part) renew(ctx context.Context, log *slog.Logger) error {
 	return join.Renewal{Bundle: p.bundle, Dir: p.dir, CLC: p.clc, Dial: p.dial(rpc.CLC), Log: log}.Run(ctx)

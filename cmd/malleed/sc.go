@@ -5,13 +5,14 @@ package main
 import (
 	"context"
 	"log/slog"
-	"net/netip"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/mallee-io/mallee"
 	"github.com/mallee-io/mallee/internal/config"
 	"github.com/mallee-io/mallee/internal/rpc"
+	"github.com/mallee-io/mallee/internal/san"
 	"github.com/mallee-io/mallee/internal/san/spclient"
 	"github.com/mallee-io/mallee/internal/sc"
 	"github.com/mallee-io/mallee/internal/telemetry"
@@ -49,8 +50,8 @@ func runSC(ctx context.Context, c *config.Config, log *slog.Logger) error {
 			Partition: c.SC.Partition,
 			CLC:       p.clc,
 			Dial:      p.dial(rpc.CLC),
-			Open: func(hosts []netip.AddrPort) (sc.SAN, error) {
-				return spclient.New(spclient.Options{Addresses: hosts, Dial: p.dial(rpc.SP), Log: log})
+			Open: func(hosts []mallee.Endpoint, login func() san.Login) (sc.SAN, error) {
+				return spclient.New(spclient.Options{Hosts: hosts, Dial: p.dialSP, Login: login, Log: log})
 			},
 			Log:      log,
 			Registry: registry,

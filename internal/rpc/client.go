@@ -22,13 +22,15 @@ import (
 // callTimeout bounds a unary call whose context has no deadline.
 const callTimeout = 30 * time.Second
 
-// Dial returns a connection to the part of role peer at addr, "host:port". It
+// Dial returns a connection to the part of role peer at addr, "host:port" or what
+// an option of more makes of it; the certificate is to be one of that role, whatever
+// the host's name is. It
 // does not wait for the connection: that is made at the first call, and made
 // anew for as long as it is not closed. Calls carry the request id of their
 // context, get a deadline of 30 s when they have none, and return errors as
 // *mallee.Error with the kind that the peer gave. A storage processor must be of
 // the caller's own partition: to any other nothing is sent.
-func Dial(addr string, b *Bundle, peer Role) (*grpc.ClientConn, error) {
+func Dial(addr string, b *Bundle, peer Role, more ...grpc.DialOption) (*grpc.ClientConn, error) {
 	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(newFresh(func() *tls.Config { return b.clientTLS(peer) })),
 		grpc.WithUnaryInterceptor(callUnary),
@@ -47,7 +49,7 @@ func Dial(addr string, b *Bundle, peer Role) (*grpc.ClientConn, error) {
 	if peer == SP {
 		options = append(options, grpc.WithPerRPCCredentials(samePartition{b}))
 	}
-	conn, err := grpc.NewClient(addr, options...)
+	conn, err := grpc.NewClient(addr, append(options, more...)...)
 	if err != nil {
 		return nil, fmt.Errorf("cannot dial %s at %s: %w", peer, addr, err)
 	}

@@ -11,6 +11,7 @@ package san
 
 import (
 	"context"
+	"log/slog"
 
 	"github.com/mallee-io/mallee"
 )
@@ -72,6 +73,19 @@ type SAN interface {
 	// Exports lists all exports, sorted by volume and initiator.
 	Exports(ctx context.Context) ([]Export, error)
 }
+
+// Login is what a caller proves itself with to a SAN that asks for a user and a
+// password; the zero Login is none. It prints as its user alone.
+type Login struct{ User, Password string }
+
+// String returns the user. The password must not reach a log by %v.
+func (l Login) String() string { return l.User }
+
+// LogValue keeps the password from log/slog, whose JSON would write the fields.
+func (l Login) LogValue() slog.Value { return slog.StringValue(l.User) }
+
+// GoString keeps the password from %#v too.
+func (l Login) GoString() string { return l.User }
 
 // Info tells what a SAN is and how full it is.
 type Info struct {

@@ -5,13 +5,14 @@ package sc
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mallee-io/mallee"
 	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
 	"github.com/mallee-io/mallee/internal/config"
+	"github.com/mallee-io/mallee/internal/san"
 )
 
 const (
@@ -34,7 +35,9 @@ type reconciler struct {
 	want    wishes
 	san     SAN    // nil until sanhost is set
 	sanhost string // the value that san was opened for
-	blind   error  // why the SAN could not be looked at; nil when it could
+	// login is what the SAN's calls prove themselves with, those under way too.
+	login atomic.Pointer[san.Login]
+	blind error // why the SAN could not be looked at; nil when it could
 
 	running sync.WaitGroup
 	slots   chan struct{}
@@ -109,6 +112,7 @@ func (r *reconciler) take(w wishes) {
 		clear(r.told)
 	}
 	r.want = w
+	r.login.Store(&san.Login{User: w.GetSanUser(), Password: w.GetSanPassword()})
 }
 
 func (r *reconciler) close() {
@@ -152,7 +156,7 @@ func (r *reconciler) look(ctx context.Context) (*inventory, error) {
 }
 
 func (r *reconciler) open() error {
-	hosts, err := mallee.ParseAddrs(r.want.GetSanhost(), config.SPAdminPort)
+	hosts, err := mallee.ParseHosts(r.want.GetSanhost(), config.SPAdminPort)
 	if err != nil {
 		return fmt.Errorf("storage.sanhost: %w", err)
 	}
@@ -164,8 +168,8 @@ func (r *reconciler) open() error {
 
 // connect leaves the SAN that was used so far. Operations on it end with an
 // error and are begun anew on the next.
-func (r *reconciler) connect(hosts []netip.AddrPort) error {
-	s, err := r.options.Open(hosts)
+func (r *reconciler) connect(hosts []mallee.Endpoint) error {
+	s, err := r.options.Open(hosts, func() san.Login { return *r.login.Load() })
 	if err != nil {
 		return err
 	}

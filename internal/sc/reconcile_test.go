@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -39,6 +38,7 @@ type slowSAN struct {
 	made []mallee.RequestID // requests that volumes were made for
 
 	exported int // calls of Export
+	login    func() san.Login
 }
 
 func newSAN() *slowSAN {
@@ -112,7 +112,7 @@ func run(t *testing.T, f func(*testing.T, *bench)) {
 		b := &bench{san: newSAN(), states: make(chan wishes, 1), lost: make(chan struct{})}
 		r := newReconciler(Options{
 			Partition: "PARTI00", Log: slog.New(slog.DiscardHandler), Registry: telemetry.NewRegistry(),
-			Open: func([]netip.AddrPort) (SAN, error) { return b.san, nil },
+			Open: func(_ []mallee.Endpoint, login func() san.Login) (SAN, error) { b.san.login = login; return b.san, nil },
 		}, b.states, b.set)
 		ctx, cancel := context.WithCancel(t.Context())
 		stopped := make(chan error)

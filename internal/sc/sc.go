@@ -16,12 +16,12 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"net/netip"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 
+	"github.com/mallee-io/mallee"
 	"github.com/mallee-io/mallee/internal/san"
 )
 
@@ -36,8 +36,9 @@ type Options struct {
 	Partition string
 	CLC       []string // "host:port" of each cloud controller
 	Dial      func(addr string) (*grpc.ClientConn, error)
-	// Open connects to the SAN with these admin addresses, without waiting for it.
-	Open     func(hosts []netip.AddrPort) (SAN, error)
+	// Open connects to the SAN with these admin hosts, in the admin's order, without
+	// waiting for it. Each call proves itself with what login returns at that time.
+	Open     func(hosts []mallee.Endpoint, login func() san.Login) (SAN, error)
 	Log      *slog.Logger
 	Registry *prometheus.Registry
 }

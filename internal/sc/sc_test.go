@@ -6,7 +6,6 @@ import (
 	"context"
 	"log/slog"
 	"net"
-	"net/netip"
 	"testing"
 	"time"
 
@@ -86,7 +85,7 @@ func TestTheCloudControllerComesAndGoes(t *testing.T) {
 	}
 	dead.Close()
 	kill := c.serve(t, listener)
-	var opened netip.AddrPort
+	var opened mallee.Endpoint
 	ctx, cancel := context.WithCancel(t.Context())
 	stopped := make(chan error, 1)
 	go func() {
@@ -96,7 +95,7 @@ func TestTheCloudControllerComesAndGoes(t *testing.T) {
 			Dial: func(addr string) (*grpc.ClientConn, error) {
 				return grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
 			},
-			Open: func(hosts []netip.AddrPort) (sc.SAN, error) {
+			Open: func(hosts []mallee.Endpoint, _ func() san.Login) (sc.SAN, error) {
 				opened = hosts[0]
 				return openSAN{mem.New(san.Info{Name: "mem", Target: "iqn.2026-11.io.mallee:mem", PoolSizeBytes: 100 * mallee.GiB})}, nil
 			},

@@ -11,7 +11,6 @@ import (
 	"context"
 	"log"
 	"log/slog"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,6 +25,7 @@ import (
 
 	"github.com/mallee-io/mallee"
 	"github.com/mallee-io/mallee/internal/ca"
+	"github.com/mallee-io/mallee/internal/config"
 	"github.com/mallee-io/mallee/internal/lab"
 	"github.com/mallee-io/mallee/internal/rpc"
 	"github.com/mallee-io/mallee/internal/san"
@@ -141,10 +141,14 @@ func (r *labRun) issue() {
 	cert, key, root = files(rpc.SC)
 	ours, err := rpc.ParseBundle(root, cert, key)
 	r.must(err)
+	hosts, err := mallee.ParseHosts("10.109.1.26,10.109.1.27", config.SPAdminPort)
+	r.must(err)
 	r.client, err = spclient.New(spclient.Options{
-		Addresses: []netip.AddrPort{netip.MustParseAddrPort("10.109.1.26:8775"), netip.MustParseAddrPort("10.109.1.27:8775")},
-		Dial:      func(addr string) (*grpc.ClientConn, error) { return rpc.Dial(addr, ours, rpc.SP) },
-		Log:       slog.New(slog.NewTextHandler(r.Output(), nil)),
+		Hosts: hosts,
+		Dial: func(target string, o ...grpc.DialOption) (*grpc.ClientConn, error) {
+			return rpc.Dial(target, ours, rpc.SP, o...)
+		},
+		Log: slog.New(slog.NewTextHandler(r.Output(), nil)),
 	})
 	r.must(err)
 	r.Cleanup(func() { r.client.Close() })

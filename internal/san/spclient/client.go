@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package spclient is a storage processor as a san.SAN, reached over any of its
-// admin addresses.
+// admin hosts.
+//
+// A host is what the admin has written into sanhost: an address, or a name that
+// stands for one or more addresses. Hosts are tried in the admin's order, and the
+// one that has answered is kept until it does not. There is no penalty: when none
+// has answered, the next call tries them all again.
 package spclient
 
 import (
@@ -9,56 +14,54 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/status"
 
+	"github.com/mallee-io/mallee"
 	spv1 "github.com/mallee-io/mallee/api/sp/v1"
 	"github.com/mallee-io/mallee/internal/san"
 )
 
-const (
-	// connectTimeout is how long an address may take to answer before the next is
-	// tried. One that is cut off does not answer at all, and every call would wait.
-	connectTimeout = 2 * time.Second
-	// callTimeout bounds a call on one address. lvm takes seconds on a busy
-	// machine, and taking an export back waits for the commands in flight.
-	callTimeout = 60 * time.Second
-)
+// callTimeout bounds a call on one host. lvm takes seconds on a busy machine, and
+// taking an export back waits for the commands in flight.
+const callTimeout = 60 * time.Second
 
 // Options says where the storage processor is.
 type Options struct {
-	Addresses []netip.AddrPort // in the admin's order
-	// Dial returns a connection to one address without waiting for it; grpc.NewClient does so.
-	Dial func(addr string) (*grpc.ClientConn, error)
-	Log  *slog.Logger
+	Hosts []mallee.Endpoint // in the admin's order
+	// Dial returns a connection without waiting for it; grpc.NewClient does so. A
+	// certificate that it asks for must not be one for the host's name: a name may
+	// lead to any of the storage processor's addresses.
+	Dial func(target string, o ...grpc.DialOption) (*grpc.ClientConn, error)
+	// Login returns what a call proves itself with, beside the certificate; nil for
+	// nothing. It is asked for each call.
+	Login func() san.Login
+	// LookupHost returns the addresses of a name; nil: the system's resolver.
+	LookupHost func(ctx context.Context, name string) ([]netip.Addr, error)
+	Log        *slog.Logger
 }
 
 // Client is one storage processor. It is safe for concurrent use.
 type Client struct {
-	addresses []*address
-	log       *slog.Logger
+	hosts []*host
+	login func() san.Login
+	log   *slog.Logger
 
 	mu   sync.Mutex
-	good int // index of the address that answered last
+	good int // index of the host that answered last
 }
 
-// address is one way to the storage processor. Client.mu guards state.
-type address struct {
-	conn  *grpc.ClientConn
-	state AddressState
-}
-
-// AddressState tells how an address was when it was last tried.
-type AddressState struct {
-	Address string
-	// Active is true for the one address that calls go to first.
+// HostState tells how a host was when it was last tried.
+type HostState struct {
+	Host string // "san1:8775"
+	// Active is true for the one host that calls go to first.
 	Active bool
-	// Tried is zero while the address was never needed.
+	// Tried is zero while the host was never needed.
 	Tried time.Time
 	// Err says why it did not answer, nil if it did.
 	Err error
@@ -66,18 +69,18 @@ type AddressState struct {
 
 var _ san.SAN = (*Client)(nil)
 
-// New returns a client, without connecting yet.
+// New returns a client, without connecting or looking up a name yet.
 func New(o Options) (*Client, error) {
-	if len(o.Addresses) == 0 {
-		return nil, errors.New("a storage processor needs at least one admin address")
+	if len(o.Hosts) == 0 {
+		return nil, errors.New("a storage processor needs at least one admin host")
 	}
-	c := &Client{log: o.Log}
-	for _, a := range o.Addresses {
-		conn, err := o.Dial(a.String())
+	c := &Client{login: o.Login, log: o.Log}
+	for _, e := range o.Hosts {
+		h, err := newHost(e, o)
 		if err != nil {
 			return nil, errors.Join(err, c.Close())
 		}
-		c.addresses = append(c.addresses, &address{conn: conn, state: AddressState{Address: a.String()}})
+		c.hosts = append(c.hosts, h)
 	}
 	return c, nil
 }
@@ -85,103 +88,78 @@ func New(o Options) (*Client, error) {
 // Close ends all connections.
 func (c *Client) Close() error {
 	var errs []error
-	for _, a := range c.addresses {
-		errs = append(errs, a.conn.Close())
+	for _, h := range c.hosts {
+		errs = append(errs, h.conn.Close())
 	}
 	return errors.Join(errs...)
 }
 
-// Addresses tells how each admin address is, in the admin's order.
-func (c *Client) Addresses() []AddressState {
+// Hosts tells how each host is, in the admin's order.
+func (c *Client) Hosts() []HostState {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	states := make([]AddressState, len(c.addresses))
-	for i, a := range c.addresses {
-		states[i] = a.state
+	states := make([]HostState, len(c.hosts))
+	for i, h := range c.hosts {
+		states[i] = h.state
 		states[i].Active = i == c.good
 	}
 	return states
 }
 
-// try makes a call over the address that answered last, then over the others in
+// try makes a call over the host that answered last, then over the others in
 // the admin's order, until one answers. It is safe to repeat a call over another
-// address while the first may still be at work: all calls are idempotent, and the
+// host while the first may still be at work: all calls are idempotent, and the
 // storage processor lets one at a time work on a volume.
 func (c *Client) try(ctx context.Context, call func(context.Context, spv1.StorageProcessorClient) error) error {
 	c.mu.Lock()
 	first := c.good
 	c.mu.Unlock()
 	order := []int{first}
-	for i := range c.addresses {
+	for i := range c.hosts {
 		if i != first {
 			order = append(order, i)
 		}
 	}
-	var err error
+	if c.login != nil {
+		ctx = withLogin(ctx, c.login())
+	}
+	var reasons []string
 	for _, i := range order {
-		a := c.addresses[i]
-		err = a.call(ctx, call)
+		err := c.hosts[i].call(ctx, call)
 		if ctx.Err() != nil {
-			return err // The caller's time is up; the address is not to blame.
+			return err // The caller's time is up; the host is not to blame.
 		}
 		if !unreachable(err) {
 			c.answered(i)
 			return err
 		}
-		c.mu.Lock()
-		a.state.Tried, a.state.Err = time.Now(), err
-		c.mu.Unlock()
-		c.log.WarnContext(ctx, "storage processor does not answer", "address", a.state.Address, "error", err)
+		c.missed(ctx, i, err)
+		reasons = append(reasons, c.hosts[i].String()+": "+message(err))
 	}
-	return err
+	return status.Error(codes.Unavailable, strings.Join(reasons, "; "))
 }
 
-// answered notes that an address works.
+// answered notes that a host works.
 func (c *Client) answered(i int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.good = i
-	c.addresses[i].state.Tried, c.addresses[i].state.Err = time.Now(), nil
+	c.hosts[i].state.Tried, c.hosts[i].state.Err = time.Now(), nil
 }
 
-func (a *address) call(ctx context.Context, call func(context.Context, spv1.StorageProcessorClient) error) error {
-	if err := a.connect(ctx); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	return call(ctx, spv1.NewStorageProcessorClient(a.conn))
-}
-
-// connect waits until the connection is up, and gives up at the first failure
-// that it sees. gRPC shows an earlier failure until the connection is up again, so
-// an address that failed before is given the whole time. Its back-off runs on:
-// ClientConn.ResetConnectBackoff of grpc 1.85 walks a map that others write.
-func (a *address) connect(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	a.conn.Connect()
-	for tried := false; ; {
-		s := a.conn.GetState()
-		switch s {
-		case connectivity.Ready:
-			return nil
-		case connectivity.Connecting:
-			tried = true
-		case connectivity.TransientFailure, connectivity.Shutdown:
-			if tried || s == connectivity.Shutdown {
-				return status.Error(codes.Unavailable, "no connection")
-			}
-		case connectivity.Idle:
-			a.conn.Connect()
-		}
-		if !a.conn.WaitForStateChange(ctx, s) {
-			return status.Error(codes.Unavailable, "no connection in time")
-		}
+// missed notes that a host does not answer, and logs it unless it was so before.
+func (c *Client) missed(ctx context.Context, i int, err error) {
+	c.mu.Lock()
+	s := &c.hosts[i].state
+	isNew := s.Err == nil || message(s.Err) != message(err)
+	s.Tried, s.Err = time.Now(), err
+	c.mu.Unlock()
+	if isNew {
+		c.log.WarnContext(ctx, "storage processor does not answer", "host", s.Host, "error", message(err))
 	}
 }
 
-// unreachable reports whether another address may do better.
+// unreachable reports whether another host may do better.
 func unreachable(err error) bool {
 	code := status.Code(err)
 	return code == codes.Unavailable || code == codes.DeadlineExceeded

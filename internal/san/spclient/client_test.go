@@ -55,9 +55,20 @@ func serve(t *testing.T, s *sp.Server, addr string) (at netip.AddrPort, stop fun
 
 func client(t *testing.T, addresses ...netip.AddrPort) *spclient.Client {
 	t.Helper()
-	c, err := spclient.New(spclient.Options{Addresses: addresses, Log: discard, Dial: func(addr string) (*grpc.ClientConn, error) {
-		return grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	}})
+	var o spclient.Options
+	for _, a := range addresses {
+		o.Hosts = append(o.Hosts, mallee.Endpoint{Addr: a.Addr(), Port: a.Port()})
+	}
+	return clientOf(t, o)
+}
+
+func clientOf(t *testing.T, o spclient.Options) *spclient.Client {
+	t.Helper()
+	o.Log = discard
+	o.Dial = func(target string, more ...grpc.DialOption) (*grpc.ClientConn, error) {
+		return grpc.NewClient(target, append(more, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+	}
+	c, err := spclient.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,17 +83,17 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-// active returns the address that calls go to, and how many do not answer.
-func active(c *spclient.Client) (addr string, dead int) {
-	for _, a := range c.Addresses() {
+// active returns the host that calls go to, and how many do not answer.
+func active(c *spclient.Client) (host string, dead int) {
+	for _, a := range c.Hosts() {
 		if a.Active {
-			addr = a.Address
+			host = a.Host
 		}
 		if a.Err != nil {
 			dead++
 		}
 	}
-	return addr, dead
+	return host, dead
 }
 
 func TestCallsMoveToAnAddressThatAnswersAndStay(t *testing.T) {

@@ -145,18 +145,21 @@ func failure(op string, id mallee.VolumeID, err error) error {
 	if err == nil {
 		return nil
 	}
-	code, message := status.Code(err), err.Error()
-	// Interceptors of the connection may have wrapped the status in words of their
-	// own. The SAN's words are in the status.
+	kind, known := kinds[status.Code(err)]
+	if !known {
+		kind = mallee.Internal
+	}
+	return &mallee.Error{Op: op, Kind: kind, ID: string(id), Err: errors.New(message(err))}
+}
+
+// message returns the SAN's own words, which are in the status: interceptors of the
+// connection may have wrapped it in words of theirs.
+func message(err error) string {
 	if s, ok := errors.AsType[interface {
 		error
 		GRPCStatus() *status.Status
 	}](err); ok {
-		message = s.GRPCStatus().Message()
+		return s.GRPCStatus().Message()
 	}
-	kind, known := kinds[code]
-	if !known {
-		kind = mallee.Internal
-	}
-	return &mallee.Error{Op: op, Kind: kind, ID: string(id), Err: errors.New(message)}
+	return err.Error()
 }
