@@ -61,6 +61,10 @@ func runSP(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	login, err := sp.NewLogin(c.SP.SANUser, c.SP.SANPasswordFile)
+	if err != nil {
+		return err
+	}
 	if err := os.MkdirAll(c.SP.StateDir, 0o700); err != nil {
 		return err
 	}
@@ -77,7 +81,12 @@ func runSP(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	server := rpc.NewServer(p.bundle, log, p.admitSC)
+	server := rpc.NewServer(p.bundle, log, func(ctx context.Context, caller rpc.Identity, first bool) error {
+		if err := p.admitSC(ctx, caller, first); err != nil {
+			return err
+		}
+		return login.Admit(ctx)
+	})
 	spv1.RegisterStorageProcessorServer(server, processor)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return telemetry.ServeMetrics(ctx, c.SP.MetricsListen, registry) })

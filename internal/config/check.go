@@ -30,6 +30,8 @@ var (
 	// The name of a storage processor ends that of its target, and iSCSI names are
 	// lower-case (RFC 7143 §4.2.7.2).
 	spForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$`)
+	// What travels in a header of HTTP/2 (RFC 9110 §5.5).
+	userForm = regexp.MustCompile(`^[!-~]([ -~]{0,253}[!-~])?$`)
 	// The rule of lvm.ValidName, which stays with those who use LVM; a test holds
 	// the two together.
 	lvmForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}$`)
@@ -116,9 +118,26 @@ func (c SP) Check() error {
 		overcommit("sp.overcommit", c.Overcommit),
 		percentage("sp.data_alarm", c.DataAlarm), percentage("sp.metadata_alarm", c.MetadataAlarm),
 		addresses("sp.admin_addresses", c.AdminAddresses, SPAdminPort),
-		addresses("sp.data_addresses", c.DataAddresses, mallee.ISCSIPort), dialed("sp.clc", c.CLC),
+		portals("sp.data_addresses", c.DataAddresses),
+		c.checkLogin(), dialed("sp.clc", c.CLC),
 		directory("sp.state_dir", c.StateDir), directory("sp.certs", c.Certs), listen("sp.metrics_listen", c.MetricsListen),
 	)
+}
+
+// checkLogin checks what the storage processor asks storage controllers for.
+func (c SP) checkLogin() error {
+	const rule = "at most 255 of printable ASCII, neither the first nor the last a blank"
+	switch {
+	case c.SANUser == "" && c.SANPasswordFile == "":
+		return nil
+	case c.SANUser == "" || c.SANPasswordFile == "":
+		return errors.New("sp.san_user and sp.san_password_file go together: give both or none")
+	case !userForm.MatchString(c.SANUser):
+		return broken("sp.san_user", c.SANUser, rule)
+	case !filepath.IsAbs(c.SANPasswordFile):
+		return broken("sp.san_password_file", c.SANPasswordFile, "the absolute path of a file")
+	}
+	return nil
 }
 
 const lvmRule = "at most 100 of letters, digits, '_', '.', '+' and '-', beginning with a letter, a digit or '_'"
@@ -201,4 +220,19 @@ func addresses(key string, values []string, port uint16) error {
 		return fmt.Errorf("%s: %w", key, err)
 	}
 	return nil
+}
+
+// portals accepts addresses that initiators can be told: a link-local one has a zone
+// that means nothing on their machines.
+func portals(key string, values []string) error {
+	if err := addresses(key, values, mallee.ISCSIPort); err != nil {
+		return err
+	}
+	list, err := mallee.ParseAddrs(strings.Join(values, ","), mallee.ISCSIPort)
+	for _, a := range list {
+		if a.Addr().Is6() && a.Addr().IsLinkLocalUnicast() {
+			return broken(key, a.String(), "an address that other machines can reach, which a link-local one is not")
+		}
+	}
+	return err
 }

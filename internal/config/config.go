@@ -112,6 +112,12 @@ type SP struct {
 	// DataAddresses are the iSCSI portals, with 3260 as the port of one that has
 	// none; required.
 	DataAddresses []string `toml:"data_addresses"`
+	// SANUser and SANPasswordFile, a file of mode 0600 with one line, are what storage
+	// controllers must prove themselves with, as storage.sanuser and
+	// storage.sanpassword say; without them their certificates are enough.
+	SANUser         string `toml:"san_user"`
+	SANPasswordFile string `toml:"san_password_file"`
+
 	CLC           []string `toml:"clc"`            // "host:port" of each cloud controller's agent_listen, which renews the certificate; what the joining has told
 	StateDir      string   `toml:"state_dir"`      // "/var/lib/mallee/sp"
 	Certs         string   `toml:"certs"`          // directory of the certificate bundle; "/etc/mallee/sp"

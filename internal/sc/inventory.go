@@ -18,6 +18,7 @@ type inventory struct {
 	volumes map[key]san.Volume
 	exports map[key]san.Export
 	pool    *cloudv1.Pool
+	portals []string // that the SAN advertises
 }
 
 func take(ctx context.Context, s san.SAN) (*inventory, error) {
@@ -36,7 +37,7 @@ func take(ctx context.Context, s san.SAN) (*inventory, error) {
 		return nil, err
 	}
 	have := &inventory{
-		volumes: map[key]san.Volume{}, exports: map[key]san.Export{},
+		volumes: map[key]san.Volume{}, exports: map[key]san.Export{}, portals: info.Portals,
 		pool: &cloudv1.Pool{
 			SizeBytes: info.PoolSizeBytes, FreeBytes: info.PoolFreeBytes,
 			PromisedBytes: info.PromisedBytes, PromiseLimitBytes: info.PromiseLimitBytes,

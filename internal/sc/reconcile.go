@@ -134,7 +134,7 @@ func (r *reconciler) step(ctx context.Context) *cloudv1.PartitionReport {
 	if r.blind = err; err != nil {
 		return unknown(r.want.state, err)
 	}
-	report := &cloudv1.PartitionReport{Pool: have.pool}
+	report := &cloudv1.PartitionReport{Pool: have.pool, Portals: have.portals}
 	for _, d := range r.want.GetVolumes() {
 		report.Volumes = append(report.Volumes, r.volume(ctx, d, have))
 	}

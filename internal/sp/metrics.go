@@ -15,21 +15,21 @@ import (
 const scrapeTimeout = 5 * time.Second
 
 var (
-	poolSize    = prometheus.NewDesc("mallee_sp_pool_size_bytes", "Size of the pool.", nil, nil)
-	poolFree    = prometheus.NewDesc("mallee_sp_pool_free_bytes", "Room in the pool that no volume has written to.", nil, nil)
-	promisedSum = prometheus.NewDesc("mallee_sp_pool_promised_bytes", "Sizes of all volumes.", nil, nil)
-	promiseMax  = prometheus.NewDesc("mallee_sp_pool_promise_limit_bytes", "What the sizes of all volumes may come to.", nil, nil)
-	alarmCount  = prometheus.NewDesc("mallee_sp_pool_alarms", "Number of things about the pool that an admin must see to.", nil, nil)
-	metadata    = prometheus.NewDesc("mallee_sp_pool_metadata_used_ratio", "Share of the pool's room for metadata that is used.", nil, nil)
-	volumeCount = prometheus.NewDesc("mallee_sp_volumes", "Number of volumes.", nil, nil)
-	exportCount = prometheus.NewDesc("mallee_sp_exports", "Number of exports.", nil, nil)
+	poolSize     = prometheus.NewDesc("mallee_sp_pool_size_bytes", "Size of the pool.", nil, nil)
+	poolFree     = prometheus.NewDesc("mallee_sp_pool_free_bytes", "Room in the pool that no volume has written to.", nil, nil)
+	promisedSum  = prometheus.NewDesc("mallee_sp_pool_promised_bytes", "Sizes of all volumes.", nil, nil)
+	promiseMax   = prometheus.NewDesc("mallee_sp_pool_promise_limit_bytes", "What the sizes of all volumes may come to.", nil, nil)
+	alarmCount   = prometheus.NewDesc("mallee_sp_pool_alarms", "Number of things about the pool that an admin must see to.", nil, nil)
+	metadataUsed = prometheus.NewDesc("mallee_sp_pool_metadata_used_ratio", "Share of the pool's room for metadata that is used.", nil, nil)
+	volumeCount  = prometheus.NewDesc("mallee_sp_volumes", "Number of volumes.", nil, nil)
+	exportCount  = prometheus.NewDesc("mallee_sp_exports", "Number of exports.", nil, nil)
 )
 
 // collector asks the pool at each scrape.
 type collector struct{ s *Server }
 
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{poolSize, poolFree, promisedSum, promiseMax, alarmCount, metadata, volumeCount, exportCount} {
+	for _, d := range []*prometheus.Desc{poolSize, poolFree, promisedSum, promiseMax, alarmCount, metadataUsed, volumeCount, exportCount} {
 		ch <- d
 	}
 }
@@ -50,7 +50,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(promiseMax, prometheus.GaugeValue, float64(c.s.promiseLimit(contents)))
 	ch <- prometheus.MustNewConstMetric(alarmCount, prometheus.GaugeValue, float64(len(c.s.alarms(contents))))
 	room := room{size: contents.MetadataSizeBytes, free: contents.MetadataFreeBytes}
-	ch <- prometheus.MustNewConstMetric(metadata, prometheus.GaugeValue, room.percent()/100)
+	ch <- prometheus.MustNewConstMetric(metadataUsed, prometheus.GaugeValue, room.percent()/100)
 	ch <- prometheus.MustNewConstMetric(volumeCount, prometheus.GaugeValue, float64(len(contents.Volumes)))
 }
 
