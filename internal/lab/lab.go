@@ -103,6 +103,9 @@ func (l *Lab) start(ctx context.Context) error {
 	if err := unix.Mount("none", memoryDir(l.RunDir), "tmpfs", 0, size); err != nil {
 		return fmt.Errorf("cannot mount a tmpfs for the machines' memory: %w", err)
 	}
+	if err := makeDisks(l.RunDir, l.topology.Machines); err != nil {
+		return fmt.Errorf("cannot make the machines' disks: %w", err)
+	}
 	if err := ipBatch(ctx, hostNetwork(l.topology)); err != nil {
 		return err
 	}
@@ -129,6 +132,7 @@ func (l *Lab) Close() error {
 	errs = append(errs,
 		ipBatch(ctx, hostNetworkDown(l.topology)),
 		unix.Unmount(memoryDir(l.RunDir), unix.MNT_DETACH),
+		unmountDisks(l.RunDir),
 		removeState())
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("cannot close the lab: %w", err)

@@ -22,8 +22,8 @@ import (
 //	boot/            first root of every machine: init, NAME.json, mount points
 //	bin/             /usr/local/bin of every machine
 //	memory/          tmpfs, memory of the machines
+//	disks/           a tmpfs, if there is room for one: NAME/ubda and so on
 //	NAME/console     what the machine's kernel and init print
-//	NAME/ubda ...    its disks
 //	NAME/log/        its /var/log
 func prepareRunDir(ctx context.Context, o Options) (string, error) {
 	rootFS, err := RootFS(ctx, o.Log)
@@ -35,7 +35,7 @@ func prepareRunDir(ctx context.Context, o Options) (string, error) {
 		return "", err
 	}
 	boot, bin := filepath.Join(dir, "boot"), filepath.Join(dir, "bin")
-	dirs := []string{boot, bin, memoryDir(dir)}
+	dirs := []string{boot, bin, memoryDir(dir), disksDir(dir)}
 	for _, mountPoint := range guest.BootDirs() {
 		dirs = append(dirs, filepath.Join(boot, mountPoint))
 	}
@@ -71,9 +71,6 @@ func prepareRunDir(ctx context.Context, o Options) (string, error) {
 		if err := writeJSON(filepath.Join(boot, m.Name+".json"), config); err != nil {
 			return "", err
 		}
-		if err := makeDisks(filepath.Join(dir, m.Name), m.Disks); err != nil {
-			return "", err
-		}
 	}
 	return dir, nil
 }
@@ -97,22 +94,6 @@ func emptyRunDir(dir string) (string, error) {
 	}
 	return filepath.Abs(dir)
 }
-
-// makeDisks makes sparse files: a disk costs what is written to it.
-func makeDisks(dir string, sizes []int64) error {
-	for i, size := range sizes {
-		file, err := os.Create(diskPath(dir, i))
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(file.Truncate(size), file.Close()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func diskPath(dir string, i int) string { return filepath.Join(dir, "ubd"+string(rune('a'+i))) }
 
 // provideInit puts a mallee-lab that can run without any library at path.
 func provideInit(ctx context.Context, from, path string) error {

@@ -130,7 +130,7 @@ func TestUMLArguments(t *testing.T) {
 		"mem=512M", "umid=san", "uml_dir=/run/lab/san",
 		"root=/dev/root", "rootfstype=hostfs", "rootflags=/run/lab/boot", "ro",
 		"con=null", "con0=null,fd:1", "ssl=null", "quiet", "console=tty0", "panic=-1",
-		"ubd0=/run/lab/san/ubda", "ubd1=/run/lab/san/ubdb",
+		"ubd0=/run/lab/disks/san/ubda", "ubd1=/run/lab/disks/san/ubdb",
 		"vec0:transport=tap,ifname=tap0aff0002,mac=02:00:0a:ff:00:02,depth=128,gro=1",
 		"vec1:transport=tap,ifname=tap0a6b01c8,mac=02:00:0a:6b:01:c8,depth=128,gro=1",
 		"init=/init", "--", "init", "/san.json",

@@ -35,7 +35,7 @@ func umlArgs(m *Machine) []string {
 		"panic=-1",
 	}
 	for i := range m.Spec.Disks {
-		args = append(args, fmt.Sprintf("ubd%d=%s", i, diskPath(m.dir(), i)))
+		args = append(args, fmt.Sprintf("ubd%d=%s", i, diskPath(m.runDir, m.Spec.Name, i)))
 	}
 	addNIC := func(i int, tap, mac string) {
 		args = append(args, fmt.Sprintf("vec%d:transport=tap,ifname=%s,mac=%s,depth=128,gro=1", i, tap, mac))
