@@ -36,20 +36,20 @@ func (c *Client) Properties(ctx context.Context, prefixes ...string) ([]mallee.P
 // SetProperty gives a property a value, which may be empty. What the cloud warns of
 // is not told; SetProperties tells it.
 func (c *Client) SetProperty(ctx context.Context, name, value string) (mallee.PropertyChange, error) {
-	return c.modify(ctx, url.Values{"Name": {name}, "Value": {value}})
+	return c.setOne(ctx, mallee.PropertySet{Name: name, Value: value})
 }
 
 // ResetProperty gives a property its default.
 func (c *Client) ResetProperty(ctx context.Context, name string) (mallee.PropertyChange, error) {
-	return c.modify(ctx, url.Values{"Name": {name}, "Reset": {"true"}})
+	return c.setOne(ctx, mallee.PropertySet{Name: name, Reset: true})
 }
 
-func (c *Client) modify(ctx context.Context, params url.Values) (mallee.PropertyChange, error) {
-	var out changeItem
-	if err := c.do(ctx, properties, "ModifyPropertyValue", params, &out); err != nil {
+func (c *Client) setOne(ctx context.Context, set mallee.PropertySet) (mallee.PropertyChange, error) {
+	changes, _, err := c.SetProperties(ctx, []mallee.PropertySet{set}, false)
+	if err != nil {
 		return mallee.PropertyChange{}, err
 	}
-	return mallee.PropertyChange(out), nil
+	return changes[0], nil
 }
 
 // changeItem is a change as the API writes it.
@@ -59,32 +59,34 @@ type changeItem struct {
 	OldValue string `xml:"oldValue"`
 }
 
-// SetProperties makes all changes or none, which is an extension of the original's
-// API. It returns what changed, in the order of sets, and what an admin should know
-// of it. With force also a change is made that leaves a machine with too few paths.
+// SetProperties makes all changes or none. It returns what changed, in the order of
+// sets, and what an admin should know of it. With force also a change is made that
+// leaves a machine with too few paths.
 //
 // An APIError with code PathsUnreachable says for which machines the change would
 // not do, PropertyChanged that a value is not the one of PropertySet.If.
+//
+// One change is the original's ModifyPropertyValue; several are an extension of its
+// API, ModifyPropertyValues.
 func (c *Client) SetProperties(ctx context.Context, sets []mallee.PropertySet, force bool) (changes []mallee.PropertyChange, warnings []string, err error) {
 	params := url.Values{}
-	for i, set := range sets {
-		name := "Change." + strconv.Itoa(i+1) + "."
-		params.Set(name+"Name", set.Name)
-		if set.Reset {
-			params.Set(name+"Reset", "true")
-		} else {
-			params.Set(name+"Value", set.Value)
-		}
-		if set.If != nil {
-			params.Set(name+"IfValue", *set.If)
-		}
-	}
 	if force {
 		params.Set("Force", "true")
 	}
 	var out struct {
+		changeItem
 		Changes  []changeItem `xml:"changes>item"`
 		Warnings []string     `xml:"warnings>item"`
+	}
+	if len(sets) == 1 {
+		addSet(params, "", sets[0])
+		if err := c.do(ctx, properties, "ModifyPropertyValue", params, &out); err != nil {
+			return nil, nil, err
+		}
+		return []mallee.PropertyChange{mallee.PropertyChange(out.changeItem)}, out.Warnings, nil
+	}
+	for i, set := range sets {
+		addSet(params, "Change."+strconv.Itoa(i+1)+".", set)
 	}
 	if err := c.do(ctx, properties, "ModifyPropertyValues", params, &out); err != nil {
 		return nil, nil, err
@@ -93,6 +95,19 @@ func (c *Client) SetProperties(ctx context.Context, sets []mallee.PropertySet, f
 		changes = append(changes, mallee.PropertyChange(item))
 	}
 	return changes, out.Warnings, nil
+}
+
+// addSet adds the parameters of one change, each after prefix.
+func addSet(params url.Values, prefix string, set mallee.PropertySet) {
+	params.Set(prefix+"Name", set.Name)
+	if set.Reset {
+		params.Set(prefix+"Reset", "true")
+	} else {
+		params.Set(prefix+"Value", set.Value)
+	}
+	if set.If != nil {
+		params.Set(prefix+"IfValue", *set.If)
+	}
 }
 
 // PropertyHistory returns the changes of the properties whose names begin with one

@@ -42,6 +42,16 @@ func TestPropertiesWire(t *testing.T) {
 			want:   mallee.PropertyChange{Name: ncpaths, Value: "nopath", OldValue: "a"},
 		},
 		{
+			name: "set one on a condition",
+			call: func(c *client.Client) (any, error) {
+				changes, warnings, err := c.SetProperties(t.Context(), []mallee.PropertySet{{Name: ncpaths, Value: "a", If: &seen}}, true)
+				return set{changes, warnings}, err
+			},
+			answer: `<euca:R xmlns:euca="e"><euca:name>P.storage.ncpaths</euca:name><euca:value>a</euca:value><euca:oldValue>nopath</euca:oldValue><euca:warnings><euca:item>w</euca:item></euca:warnings></euca:R>`,
+			params: url.Values{"Action": {"ModifyPropertyValue"}, "Name": {ncpaths}, "Value": {"a"}, "IfValue": {"nopath"}, "Force": {"true"}},
+			want:   set{[]mallee.PropertyChange{{Name: ncpaths, Value: "a", OldValue: "nopath"}}, []string{"w"}},
+		},
+		{
 			name: "set several",
 			call: func(c *client.Client) (any, error) {
 				changes, warnings, err := c.SetProperties(t.Context(), []mallee.PropertySet{
