@@ -222,7 +222,7 @@ func (a *atlas) Resolve(list mallee.Paths, advertised []netip.AddrPort) resolve.
 	var r resolve.Resolution
 	if list.Any {
 		for _, portal := range advertised {
-			spec := mallee.PathSpec{Endpoint: mallee.Endpoint{Addr: portal.Addr(), Port: portal.Port()}, Text: portal.Addr().String()}
+			spec := mallee.PathSpec{Endpoint: mallee.Endpoint{Addr: portal.Addr(), Port: portal.Port()}, Text: portal.String()}
 			r.Paths = append(r.Paths, resolve.Path{PathSpec: spec, Portal: portal})
 		}
 	}
