@@ -60,6 +60,9 @@ func (ks *keepers) run(ctx context.Context) error {
 
 func (ks *keepers) apply(ctx context.Context, state *cloudv1.NodeState, wg *sync.WaitGroup) {
 	named := map[string]bool{}
+	for _, d := range state.GetAttachments() {
+		named[d.GetVolumeId()] = true
+	}
 	p := partition{
 		ncpaths: state.GetNcpaths(), portals: state.GetPortals(), minPaths: int(state.GetMinPaths()),
 		// Out of the message at once: that prints its secret like any field.
@@ -69,9 +72,9 @@ func (ks *keepers) apply(ctx context.Context, state *cloudv1.NodeState, wg *sync
 		ks.options.Log.InfoContext(ctx, "path list changed", "ncpaths", p.ncpaths, "before", ks.ncpaths)
 	}
 	ks.ncpaths = p.ncpaths
+	ks.reporter.work(p.ncpaths, named) // before anybody finds anything for it
 	for _, d := range state.GetAttachments() {
 		id := d.GetVolumeId()
-		named[id] = true
 		k, ok := ks.byVolume[id]
 		if !ok {
 			k = ks.newKeeper(ctx)
@@ -82,7 +85,6 @@ func (ks *keepers) apply(ctx context.Context, state *cloudv1.NodeState, wg *sync
 			wg.Go(k.start)
 		}
 	}
-	ks.reporter.work(p.ncpaths, named)
 	for id, k := range ks.byVolume {
 		if named[id] {
 			continue

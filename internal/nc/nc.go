@@ -40,6 +40,9 @@ type Connector interface {
 	Repair(context.Context, connector.Volume) (connector.Status, error)
 	Detach(context.Context, connector.Volume) error
 	Sweep(context.Context) error
+	// LoggedIn reports whether a session of ours over just this device, or
+	// routing's choice when it is empty, is logged in to the portal.
+	LoggedIn(netDevice string, portal netip.AddrPort) bool
 }
 
 // Options of a node controller. All but Registry are required.
@@ -75,7 +78,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	r := newReporter(o.Log)
 	k := newKeepers(o, r, newMetrics(o.Registry))
-	s := site.New(site.Options{Resolver: o.Resolver, LoggedIn: func(string, netip.AddrPort) bool { return false }, Found: r.setSite, Log: o.Log})
+	s := site.New(site.Options{Resolver: o.Resolver, LoggedIn: o.Connector.LoggedIn, Found: r.setSite, Log: o.Log})
 	f := newFollower(o, initiator, k, s, r)
 
 	g, ctx := errgroup.WithContext(ctx)

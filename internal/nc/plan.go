@@ -75,7 +75,7 @@ func resolved(r site.Resolver, w wish) ([]resolve.Path, error) {
 // their time.
 func (p plan) obstacle(s connector.Status, tried bool) string {
 	kept := ""
-	if s.Device != "" && draining(s) {
+	if s.Device != "" && !s.Settled() {
 		kept = ": the volume keeps the paths that it has"
 	}
 	switch {

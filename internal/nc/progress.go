@@ -42,13 +42,9 @@ func (p *progress) tried() bool { return time.Since(p.since) >= settleTime }
 // look notes how the paths of a plan were found to be.
 func (p *progress) look(plan plan, s connector.Status) {
 	switch {
-	case draining(s):
+	case !s.Settled():
 		p.settled = false
 	case s.Up() == len(plan.paths), p.tried():
 		p.settled = true
 	}
-}
-
-func draining(s connector.Status) bool {
-	return slices.ContainsFunc(s.Paths, func(p connector.Path) bool { return p.State == connector.PathDraining })
 }

@@ -24,8 +24,8 @@ type reporter struct {
 	mu      sync.Mutex
 	latest  map[string]finding
 	site    *cloudv1.Site
-	ncpaths string          // that the node works with; empty until it was told
-	named   map[string]bool // the volumes that the cloud names
+	ncpaths string          // that the node works with; empty until there was a state
+	named   map[string]bool // the volumes that the cloud names; nil until there was a state
 	settled bool
 	since   time.Time // when the node ceased to be settled
 }
@@ -77,7 +77,7 @@ func (r *reporter) work(ncpaths string, named map[string]bool) {
 // settle finds out whether the node has settled, and reports whether that is news.
 // R is locked.
 func (r *reporter) settle() (news bool) {
-	settled := true
+	settled := r.named != nil
 	for id := range r.named {
 		// A volume that nobody has looked at yet has no finding.
 		f := r.latest[id]
