@@ -5,7 +5,6 @@ package resolve
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -49,21 +48,22 @@ func look(path string) (stamp, error) {
 		return stamp{failed: true}, err
 	}
 	s, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || !info.Mode().IsRegular() {
-		return stamp{failed: true}, fmt.Errorf("%s is no regular file", path) // reading a pipe would never end
+	if !ok || !info.Mode().IsRegular() || s.Size > maxFile {
+		// Reading a pipe would not end.
+		return stamp{failed: true}, fmt.Errorf("%s is no regular file of at most %d bytes", path, maxFile)
 	}
 	return stamp{dev: s.Dev, ino: s.Ino, size: s.Size, mtime: s.Mtim, ctime: s.Ctim}, nil
 }
 
-// poll reads the file if it has changed, and not since the last look: an editor
+// poll reads the file if it has changed, and not since the look before: an editor
 // that writes it in place, or removes it before it renames the new one, is left
-// to finish. A file that cannot be read keeps its last labels, one that is gone
-// has none.
+// to finish. A file that cannot be read keeps its last labels, and is tried again
+// at each look; one that is gone has none.
 func (f *file) poll() {
 	now, err := look(f.path)
-	changed := now != f.read && now == f.seen
+	settled := now == f.seen
 	f.seen = now
-	if err == nil && !changed {
+	if err == nil && (!settled || now == f.read) {
 		return
 	}
 	var devices map[string]string
@@ -80,17 +80,9 @@ func (f *file) poll() {
 }
 
 func parseEucalyptus(path string) (devices map[string]string, warnings []string, err error) {
-	f, err := os.Open(path)
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return nil, nil, err
-	}
-	if len(text) > maxFile {
-		return nil, nil, fmt.Errorf("%s has more than %d bytes", path, maxFile)
 	}
 	devices, warnings = mallee.ParseStorageInterfaces(string(text))
 	for i, w := range warnings {

@@ -30,8 +30,9 @@ type name struct {
 	text     string
 	addrs    []netip.Addr  // sorted; of the last look-up that found any
 	fault    string        // of the last look-up; empty if it was good
-	warnings []string      // about addresses that were dropped
-	looked   chan struct{} // closed when a look-up has ended
+	warnings []string      // about addresses that were left out
+	known    bool          // a look-up has ended
+	looked   chan struct{} // closed when known becomes true
 	running  bool
 	due      time.Time
 	asked    time.Time
@@ -39,6 +40,7 @@ type name struct {
 
 // name returns what is known of a DNS name, and begins to follow it. r.mu is held.
 func (r *Resolver) name(text string) *name {
+	text = strings.ToLower(text) // names have no case (RFC 4343)
 	n := r.names[text]
 	if n == nil {
 		n = &name{text: text, looked: make(chan struct{}), due: time.Now()}
@@ -72,9 +74,10 @@ func (r *Resolver) dueNames() []*name {
 	var due []*name
 	for text, n := range r.names {
 		switch {
+		case n.running:
 		case time.Since(n.asked) > nameLife:
 			delete(r.names, text)
-		case !n.running && !n.due.After(time.Now()):
+		case !n.due.After(time.Now()):
 			n.running = true
 			due = append(due, n)
 		}
@@ -82,57 +85,59 @@ func (r *Resolver) dueNames() []*name {
 	return due
 }
 
-// lookup looks a name up once. When that fails, its addresses are what they were:
+// lookup looks a name up once. When that fails its addresses are what they were:
 // DNS being away is no reason to give paths up.
 func (r *Resolver) lookup(ctx context.Context, n *name) {
 	limited, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	found, err := r.lookupHost(limited, n.text)
+	addrs, warnings := usable(n.text, found)
+	if err == nil && len(addrs) == 0 {
+		err = errors.New("no address is that of another host")
+	}
+
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n.running = false
 	if ctx.Err() != nil {
 		return
 	}
-	select {
-	case <-n.looked:
-	default:
-		close(n.looked)
-	}
-	addrs, fault, warnings := n.addrs, "", []string(nil)
 	n.due = time.Now().Add(lookupInterval)
-	if err == nil {
-		addrs, warnings = usable(n.text, found)
-		if len(addrs) == 0 {
-			addrs, err = n.addrs, errors.New("it has no address of use")
-		}
-	}
+	fault := ""
 	if err != nil {
-		fault = reason(err)
 		n.due = time.Now().Add(failedInterval)
+		addrs, fault = n.addrs, reason(err)
 	}
-	if slices.Equal(addrs, n.addrs) && fault == n.fault && slices.Equal(warnings, n.warnings) {
-		return
-	}
+	moved, changed := !slices.Equal(addrs, n.addrs), fault != n.fault || !slices.Equal(warnings, n.warnings)
 	if fault != "" && fault != n.fault {
-		r.log.WarnContext(ctx, "cannot look up a host of a path", "host", n.text, "error", fault, "addresses", addrs)
+		r.log.WarnContext(ctx, "a host of a path cannot be looked up", "host", n.text, "error", fault, "addresses", addrs)
 	}
-	if !slices.Equal(addrs, n.addrs) {
+	if moved {
 		r.log.InfoContext(ctx, "a host of a path has other addresses", "host", n.text, "addresses", addrs, "before", n.addrs)
 	}
-	n.addrs, n.fault, n.warnings = addrs, fault, warnings
-	r.tell()
+	n.addrs, n.warnings, n.fault = addrs, warnings, fault
+	if !n.known {
+		n.known = true
+		close(n.looked)
+	}
+	if moved || changed {
+		r.tell()
+	}
 }
 
-// usable sorts addresses of a name, and drops those where no SAN can be.
+// usable sorts the addresses of a name, and leaves out those where no SAN can be,
+// or whose zone, which /etc/hosts may hold, could not be part of a command line.
 func usable(text string, found []netip.Addr) (addrs []netip.Addr, warnings []string) {
 	for _, a := range found {
-		a = a.Unmap().WithZone("") // DNS knows no zone; /etc/hosts might name one of another machine
-		if a.IsLoopback() || a.IsUnspecified() || a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
-			warnings = append(warnings, fmt.Sprintf("%s: the address %s is left out: it is not that of another host", text, a))
-			continue
+		a = a.Unmap()
+		switch zone := a.Zone(); {
+		case a.IsLoopback(), a.IsUnspecified(), a.IsMulticast(), a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+			warnings = append(warnings, fmt.Sprintf("%s: the address %s is left out: it is not that of another host", text, a.WithZone("")))
+		case zone != "" && !mallee.ValidNetDevice(zone):
+			warnings = append(warnings, fmt.Sprintf("%s: the address %s is left out: its zone %q is no name of a network device", text, a.WithZone(""), zone))
+		default:
+			addrs = append(addrs, a)
 		}
-		addrs = append(addrs, a)
 	}
 	slices.SortFunc(addrs, netip.Addr.Compare)
 	slices.Sort(warnings)
@@ -152,22 +157,4 @@ func reason(err error) string {
 		return "DNS: " + d.Err
 	}
 	return err.Error()
-}
-
-// ResolveNow is Resolve that first waits, within ctx, until each name has been
-// looked up. It needs Run.
-func (r *Resolver) ResolveNow(ctx context.Context, p mallee.Paths, advertised []netip.AddrPort) Resolution {
-	for _, spec := range p.List {
-		if spec.Name == "" {
-			continue
-		}
-		r.mu.Lock()
-		looked := r.name(strings.ToLower(spec.Name)).looked
-		r.mu.Unlock()
-		select {
-		case <-looked:
-		case <-ctx.Done():
-		}
-	}
-	return r.Resolve(p, advertised)
 }

@@ -104,11 +104,6 @@ func New(o Options) *Resolver {
 	return r
 }
 
-// pollInterval is how often files and devices are looked at. A look at both takes
-// microseconds and, unlike inotify, sees what another machine writes to a network
-// file system, and a file whose directory comes and goes.
-const pollInterval = time.Second
-
 // Run follows files, devices and names until ctx ends, and then returns nil.
 func (r *Resolver) Run(ctx context.Context) error {
 	var lookups sync.WaitGroup

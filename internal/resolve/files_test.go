@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package resolve_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mallee-io/mallee"
+)
+
+// changesWithin sees that a change is told in time: a little more than d, for a look
+// that falls on the same instant.
+func (m *machine) changesWithin(d time.Duration) {
+	m.t.Helper()
+	select {
+	case <-m.Changed():
+	case <-time.After(d + 100*time.Millisecond):
+		m.t.Fatalf("no change was told within %v", d)
+	}
+}
+
+// labels prints "iface0=eth0 iface7=eth7!", with a mark for a problem.
+func labels(list []mallee.InterfaceLabel) string {
+	var words []string
+	for _, l := range list {
+		word := l.Label + "=" + l.NetDevice
+		if l.Problem != "" {
+			word += "!"
+		}
+		words = append(words, word)
+	}
+	return strings.Join(words, " ")
+}
+
+func (m *machine) expectLabels(want string) {
+	m.t.Helper()
+	if got := labels(m.Labels()); got != want {
+		m.t.Errorf("the labels are %q, want %q", got, want)
+	}
+}
+
+func TestFilesAreReadAgain(t *testing.T) {
+	const first, second = "STORAGE_INTERFACES=a=eth0\n", "STORAGE_INTERFACES=a=eth1,b=eth0\n"
+	for name, change := range map[string]func(m *machine, path string) error{
+		"written in place": func(_ *machine, path string) error { return os.WriteFile(path, []byte(second), 0o600) },
+		"renamed over": func(m *machine, path string) error {
+			m.write("new", second)
+			return os.Rename(filepath.Join(m.dir, "new"), path)
+		},
+		"older than the one before": func(m *machine, path string) error {
+			m.write("new", second)
+			if err := os.Chtimes(filepath.Join(m.dir, "new"), time.Unix(1, 0), time.Unix(1, 0)); err != nil {
+				return err
+			}
+			return os.Rename(filepath.Join(m.dir, "new"), path)
+		},
+		"behind a symbolic link": func(m *machine, path string) error {
+			m.write("new", second)
+			return os.Symlink("new", path)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				files := map[string]string{"eucalyptus.conf": first}
+				if strings.Contains(name, "link") {
+					files = nil
+				}
+				m := newMachine(t, files)
+				m.run()
+				m.expectQuiet(10 * time.Second)
+				if err := change(m, filepath.Join(m.dir, "eucalyptus.conf")); err != nil {
+					t.Fatal(err)
+				}
+				m.changesWithin(2 * time.Second)
+				m.expectLabels("a=eth1 b=eth0")
+				m.expectQuiet(10 * time.Second)
+			})
+		})
+	}
+}
+
+func TestFilesAndDirectoriesComeAndGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine(t, nil)
+		m.run()
+		m.expectQuiet(5 * time.Second)
+		m.write("eucalyptus.conf", "STORAGE_INTERFACES=a=eth0\n")
+		m.changesWithin(2 * time.Second)
+		m.expectLabels("a=eth0")
+		if err := os.Rename(m.dir, m.dir+".away"); err != nil {
+			t.Fatal(err)
+		}
+		m.changesWithin(2 * time.Second)
+		m.expectLabels("")
+		if err := os.Rename(m.dir+".away", m.dir); err != nil {
+			t.Fatal(err)
+		}
+		m.changesWithin(2 * time.Second)
+		m.expectLabels("a=eth0")
+		m.expectQuiet(5 * time.Second)
+	})
+}
+
+// An editor that removes the file before it renames the new one, or that has
+// written half of it, is not caught in between.
+func TestAFileIsReadWhenItHasSettled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine(t, map[string]string{"eucalyptus.conf": "STORAGE_INTERFACES=a=eth0,b=eth1\n"})
+		m.run()
+		synctest.Wait()
+		path := filepath.Join(m.dir, "eucalyptus.conf")
+		for range 5 {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			m.expectQuiet(900 * time.Millisecond)
+			m.write("eucalyptus.conf", "STORAGE_INTER")
+			m.expectQuiet(900 * time.Millisecond)
+			m.write("eucalyptus.conf", "STORAGE_INTERFACES=a=eth0,b=eth1\n")
+			m.expectQuiet(900 * time.Millisecond)
+		}
+	})
+}
+
+func TestLabelsStayWhileAFileCannotBeRead(t *testing.T) {
+	const good = "[storage.interfaces]\na='eth0'\n"
+	for name, test := range map[string]struct {
+		file string
+		make func(path string) error
+		want string // the warning
+	}{
+		"no TOML": {"malleed.toml", func(path string) error { return os.WriteFile(path, []byte("[storage"), 0o600) },
+			"! the storage interfaces stay as they were: malleed.toml: toml: line 1"},
+		"another section at fault": {"malleed.toml", func(path string) error {
+			return os.WriteFile(path, []byte("[storage.interfaces]\na='eth1'\n[nc]\npartition='a.b'\n"), 0o600)
+		}, `! the storage interfaces stay as they were: malleed.toml: nc.partition is "a.b"`},
+		"an entry at fault": {"malleed.toml", func(path string) error {
+			return os.WriteFile(path, []byte("[storage.interfaces]\na='eth1'\nb='-h'\n';'=''\n"), 0o600)
+		}, `! the storage interfaces stay as they were: malleed.toml: storage.interfaces has the label ";": write`},
+		"a directory": {"eucalyptus.conf", func(path string) error { return os.Mkdir(path, 0o700) },
+			"! the storage interfaces stay as they were: eucalyptus.conf is no regular file of at most 1048576 bytes"},
+		"a pipe": {"eucalyptus.conf", func(path string) error { return syscall.Mkfifo(path, 0o600) },
+			"! the storage interfaces stay as they were: eucalyptus.conf is no regular file"},
+		"too large": {"eucalyptus.conf", func(path string) error { return os.WriteFile(path, make([]byte, 1<<20+1), 0o600) },
+			"! the storage interfaces stay as they were: eucalyptus.conf is no regular file of at most"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMachine(t, map[string]string{"malleed.toml": good, "eucalyptus.conf": "STORAGE_INTERFACES=c=eth1\n"})
+				m.run()
+				path := filepath.Join(m.dir, test.file)
+				if err := os.Remove(path); err != nil {
+					t.Fatal(err)
+				}
+				if err := test.make(path); err != nil {
+					t.Fatal(err)
+				}
+				m.changesWithin(2 * time.Second)
+				m.expectLabels("a=eth0 c=eth1")
+				got := m.lines(m.Resolve(parse(t, "a:10.107.1.200"), nil))
+				if len(got) != 2 || got[0] != "a:10.107.1.200 eth0 10.107.1.200:3260" || !strings.HasPrefix(got[1], test.want) || strings.Contains(got[1], "\n") {
+					t.Errorf("got %q, want the warning %q", got, test.want)
+				}
+				m.expectQuiet(time.Minute)
+				if n := m.logged("at fault"); n != 1 {
+					t.Errorf("the fault was logged %d times", n)
+				}
+
+				if err := os.Remove(path); err != nil {
+					t.Fatal(err)
+				}
+				m.write(test.file, map[string]string{"malleed.toml": good, "eucalyptus.conf": "STORAGE_INTERFACES=c=eth1\n"}[test.file])
+				m.changesWithin(2 * time.Second)
+				m.expect("a:10.107.1.200", "a:10.107.1.200 eth0 10.107.1.200:3260")
+			})
+		})
+	}
+}
+
+func TestWhatIsNoChangeIsNotTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine(t, map[string]string{"eucalyptus.conf": "STORAGE_INTERFACES=a=eth0\n", "malleed.toml": ""})
+		m.hosts["san1"] = []string{"10.107.1.200"}
+		m.run()
+		m.ResolveNow(t.Context(), parse(t, "a:san1"), nil)
+		m.expectQuiet(5 * time.Minute)
+		m.write("eucalyptus.conf", "# for a guest\nLOGLEVEL=INFO\nSTORAGE_INTERFACES = 'a = eth0'\n")
+		m.write("malleed.toml", "[log]\nlevel='debug'\n")
+		m.change(func() { m.devices = []string{"tap0", "eth1", "eth0", "lo"} })
+		m.expectQuiet(time.Minute)
+		m.change(func() { m.devices = []string{"eth1", "eth0", "lo"} })
+		m.expectQuiet(time.Minute)
+	})
+}
+
+func TestDevicesComeAndGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine(t, map[string]string{"eucalyptus.conf": "STORAGE_INTERFACES=a=eth0,b=eth1\n"})
+		m.run()
+		m.expect("a:10.107.1.200,[fe80::1%eth1]", "a:10.107.1.200 eth0 10.107.1.200:3260", "[fe80::1%eth1] [fe80::1%eth1]:3260")
+
+		m.change(func() { m.devices = []string{"lo", "eth1"} })
+		m.changesWithin(time.Second)
+		m.expectLabels("a=eth0! b=eth1")
+		m.expect("a:10.107.1.200", `a:10.107.1.200 eth0 ? no network device eth0 on this machine, and the label "a" stands for it`)
+
+		m.write("eucalyptus.conf", "STORAGE_INTERFACES=a=eth2\n")
+		m.changesWithin(2 * time.Second)
+		m.change(func() { m.devices = []string{"lo", "eth2"} })
+		m.changesWithin(time.Second)
+		m.expectLabels("a=eth2")
+		m.expect("[fe80::1%eth1]", "[fe80::1%eth1] ? no network device eth1 on this machine")
+		m.change(func() { m.devices = []string{"lo", "eth1", "eth2"} })
+		m.changesWithin(time.Second)
+		m.expect("[fe80::1%eth1]", "[fe80::1%eth1] [fe80::1%eth1]:3260")
+	})
+}
+
+// When the kernel cannot list its devices, none of them is gone.
+func TestDevicesStayWhileTheyCannotBeListed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine(t, map[string]string{"eucalyptus.conf": "STORAGE_INTERFACES=a=eth0\n"})
+		m.run()
+		m.change(func() { m.devices = nil })
+		m.changesWithin(time.Second)
+		m.expect("a:10.107.1.200", "a:10.107.1.200 eth0 10.107.1.200:3260", "! the network devices count as they were: no buffer space available")
+		m.expectQuiet(time.Minute)
+		if n := m.logged("at fault"); n != 1 {
+			t.Errorf("it was logged %d times", n)
+		}
+	})
+}
+
+// Names are looked up at once when labels change.
+func TestLabelsAndNamesChangeTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine(t, map[string]string{"eucalyptus.conf": "STORAGE_INTERFACES=a=eth0\n"})
+		m.hosts["san1"] = []string{"10.107.1.200"}
+		m.run()
+		m.ResolveNow(t.Context(), parse(t, "a:san1"), nil)
+		m.change(func() { m.hosts["san1"] = []string{"10.108.1.200"} })
+		m.write("eucalyptus.conf", "STORAGE_INTERFACES=a=eth1,b=eth0\n")
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		m.expect("a:san1", "a:san1 eth1 10.108.1.200:3260")
+	})
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package resolve_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestNames(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		hosts map[string][]string
+		list  string
+		want  []string
+	}{
+		{"all addresses, sorted", map[string][]string{"san1": {"10.107.1.201", "2001:db8::1", "10.107.1.200", "10.107.1.201"}}, "SAN1,10.107.1.100", []string{
+			"SAN1 10.107.1.200:3260", "SAN1 10.107.1.201:3260", "SAN1 [2001:db8::1]:3260", "10.107.1.100 10.107.1.100:3260",
+		}},
+		{"over a device", map[string][]string{"san1": {"10.107.1.200", "fe80::1"}}, "iface1:san1:860", []string{
+			"iface1:san1:860 eth1 10.107.1.200:860", "iface1:san1:860 eth1 [fe80::1%eth1]:860",
+		}},
+		{"two that are one", map[string][]string{"san1": {"10.107.1.200"}, "san2": {"::ffff:10.107.1.200", "10.107.1.201"}}, "san1,san2,10.107.1.201", []string{
+			"san1 10.107.1.200:3260", "san2 10.107.1.201:3260",
+			`! "san1" and "san2" are one path: both are 10.107.1.200:3260`, `! "san2" and "10.107.1.201" are one path: both are 10.107.1.201:3260`,
+		}},
+		{"addresses of no other host", map[string][]string{"san1": {"127.0.0.1", "::1", "0.0.0.0", "ff02::1", "255.255.255.255", "10.107.1.200"}}, "san1:860,san1", []string{
+			"san1:860 10.107.1.200:860", "san1 10.107.1.200:3260",
+			"! san1: the address 0.0.0.0 is left out: it is not that of another host", "! san1: the address 127.0.0.1 is left out: it is not that of another host",
+			"! san1: the address 255.255.255.255 is left out: it is not that of another host",
+			"! san1: the address ::1 is left out: it is not that of another host", "! san1: the address ff02::1 is left out: it is not that of another host",
+		}},
+		{"none but this host's", map[string][]string{"san1": {"127.0.0.1"}}, "san1", []string{
+			"san1 ? san1: no address is that of another host", "! san1: the address 127.0.0.1 is left out: it is not that of another host",
+		}},
+		{"link-local besides", map[string][]string{"san1": {"10.107.1.200", "fe80::1"}}, "san1", []string{
+			"san1 10.107.1.200:3260", "! san1: the address fe80::1 is left out: a link-local address needs a label, which tells its network device",
+		}},
+		{"link-local alone", map[string][]string{"san1": {"fe80::1"}}, "san1", []string{"san1 ? a link-local address needs a label, which tells its network device"}},
+		{"link-local alone, twice", map[string][]string{"san1": {"fe80::1", "fe80::2"}}, "san1", []string{
+			"san1 ? san1 has no address that this machine can use",
+			"! san1: the address fe80::1 is left out: a link-local address needs a label, which tells its network device",
+			"! san1: the address fe80::2 is left out: a link-local address needs a label, which tells its network device",
+		}},
+		{"zones of /etc/hosts", map[string][]string{"san1": {"fe80::1%eth0", "fe80::1%../x"}}, "san1", []string{
+			"san1 [fe80::1%eth0]:3260", `! san1: the address fe80::1 is left out: its zone "../x" is no name of a network device`,
+		}},
+		{"no such name beside an address", nil, "san1,10.107.1.200", []string{"san1 ? san1: no such host", "10.107.1.200 10.107.1.200:3260"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMachine(t, map[string]string{"eucalyptus.conf": "STORAGE_INTERFACES=iface1=eth1"})
+				m.hosts = test.hosts
+				m.run()
+				got := m.lines(m.ResolveNow(t.Context(), parse(t, test.list), nil))
+				if diff := cmp.Diff(test.want, got); diff != "" {
+					t.Errorf("(-want +got)\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+func TestANewNameDelaysNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine(t, nil)
+		m.hosts["san1"] = []string{"10.107.1.200"}
+		m.run()
+		changed := m.Changed()
+		m.expect("san1,10.107.1.201", "san1 ? san1 is being looked up", "10.107.1.201 10.107.1.201:3260")
+		<-changed
+		m.expect("san1,10.107.1.201", "san1 10.107.1.200:3260", "10.107.1.201 10.107.1.201:3260")
+		if m.asked != 1 {
+			t.Errorf("DNS was asked %d times", m.asked)
+		}
+	})
+}
+
+func TestAddressesAreFollowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine(t, nil)
+		m.hosts["san1"] = []string{"10.107.1.200"}
+		m.run()
+		m.ResolveNow(t.Context(), parse(t, "san1"), nil)
+		m.change(func() { m.hosts["san1"] = []string{"10.107.1.202", "10.107.1.201"} })
+		begun := time.Now()
+		<-m.Changed()
+		if took := time.Since(begun); took > 31*time.Second {
+			t.Errorf("other addresses were seen after %v", took)
+		}
+		m.expect("san1", "san1 10.107.1.201:3260", "san1 10.107.1.202:3260")
+
+		// The order in which DNS tells them is no change.
+		m.change(func() { m.hosts["san1"] = []string{"10.107.1.201", "10.107.1.202"} })
+		m.expectQuiet(5 * time.Minute)
+	})
+}
+
+// expectQuiet sees that nothing changes for a while.
+func (m *machine) expectQuiet(d time.Duration) {
+	m.t.Helper()
+	select {
+	case <-m.Changed():
+		m.t.Error("a change was told, and there was none")
+	case <-time.After(d):
+	}
+}
+
+func TestAddressesStayWhileDNSFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine(t, nil)
+		m.hosts["san1"] = []string{"10.107.1.200"}
+		m.run()
+		m.ResolveNow(t.Context(), parse(t, "san1"), nil)
+
+		port := 40000
+		m.change(func() {
+			m.dns = &net.DNSError{Err: "read udp 10.0.0.1:40000->10.0.0.2:53: i/o timeout", IsTimeout: true}
+		})
+		<-m.Changed()
+		m.expect("san1,san2", "san1 10.107.1.200:3260", "san2 ? san2 is being looked up", "! san1: no answer from DNS; its addresses count as they were")
+		<-m.Changed()
+		m.expect("san1,san2", "san1 10.107.1.200:3260", "san2 ? san2: no answer from DNS", "! san1: no answer from DNS; its addresses count as they were")
+		for range 60 {
+			port++
+			m.change(func() {
+				m.dns = &net.DNSError{Err: fmt.Sprintf("read udp 10.0.0.1:%d->10.0.0.2:53: i/o timeout", port), IsTimeout: true}
+			})
+			m.expectQuiet(5 * time.Second)
+		}
+		if n := m.logged("host=san1 error="); n != 1 {
+			t.Errorf("the failure was logged %d times", n)
+		}
+
+		m.change(func() { m.dns, m.hosts["san2"] = nil, []string{"10.107.1.201"} })
+		begun := time.Now()
+		synctest.Wait()
+		time.Sleep(6 * time.Second)
+		m.expect("san1,san2", "san1 10.107.1.200:3260", "san2 10.107.1.201:3260")
+		if took := time.Since(begun); took > 6*time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
+}
+
+// A name that has been taken out of DNS is kept too: that is no order to give
+// paths up.
+func TestAddressesStayWhenANameIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine(t, nil)
+		m.hosts["san1"] = []string{"10.107.1.200"}
+		m.run()
+		m.ResolveNow(t.Context(), parse(t, "san1"), nil)
+		m.change(func() { delete(m.hosts, "san1") })
+		<-m.Changed()
+		m.expect("san1", "san1 10.107.1.200:3260", "! san1: no such host; its addresses count as they were")
+	})
+}
+
+func TestResolveNowEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine(t, nil) // and nobody runs it
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		got := m.lines(m.ResolveNow(ctx, parse(t, "san1,san2"), nil))
+		if diff := cmp.Diff([]string{"san1 ? san1 is being looked up", "san2 ? san2 is being looked up"}, got); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+	})
+}
+
+func TestNamesThatNobodyAsksForAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine(t, nil)
+		m.hosts["san1"] = []string{"10.107.1.200"}
+		m.run()
+		m.ResolveNow(t.Context(), parse(t, "san1"), nil)
+		time.Sleep(2 * time.Hour)
+		before := m.asked
+		time.Sleep(2 * time.Hour)
+		if m.asked != before || before > 130 {
+			t.Errorf("DNS was asked %d times in two hours, and %d times after them", before, m.asked-before)
+		}
+	})
+}
