@@ -3,6 +3,8 @@
 package clc
 
 import (
+	"slices"
+
 	"github.com/mallee-io/mallee"
 	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
 )
@@ -20,6 +22,15 @@ func siteOf(site mallee.Site, told *cloudv1.Site) mallee.Site {
 	}
 	site.Reach, site.Warnings = reachOf(told.GetReach()), told.GetWarnings()
 	return site
+}
+
+// isOf reports whether reach is of a list. A node that has been told a new list has
+// not looked for its paths yet, and tells of the list before.
+func isOf(reach []mallee.Reach, list string) bool {
+	paths, err := mallee.ParsePaths(list)
+	return err == nil && !slices.ContainsFunc(reach, func(r mallee.Reach) bool {
+		return !paths.Any && !slices.ContainsFunc(paths.List, func(s mallee.PathSpec) bool { return s.Text == r.Text })
+	})
 }
 
 func reachOf(told []*cloudv1.Reach) (list []mallee.Reach) {

@@ -105,7 +105,10 @@ func (s *sites) nodeReported(name string, report *cloudv1.NodeReport) {
 	}
 	st.site = siteOf(st.site, report.GetSite())
 	st.site.Paths, st.site.Settled = report.GetNcpaths(), report.GetSettled()
-	told := rollout.Report{Paths: st.site.Paths, Settled: st.site.Settled, Looked: len(st.site.Reach), Possible: st.site.Possible()}
+	told := rollout.Report{Paths: st.site.Paths, Settled: st.site.Settled}
+	if isOf(st.site.Reach, st.site.Paths) {
+		told.Looked, told.Possible = len(st.site.Reach), st.site.Possible()
+	}
 	if s.rollouts[st.site.Partition].Report(name, told) {
 		wake(s.news)
 	}

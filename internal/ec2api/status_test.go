@@ -20,6 +20,8 @@ func TestVolumeStatus(t *testing.T) {
 		return mallee.Path{Interface: "eth1", Portal: "10.0.0.1:3260", State: state, Reason: reason}
 	}
 	up, down := path(mallee.PathUp, ""), path(mallee.PathDown, "no route")
+	draining := mallee.Path{Portal: "10.0.0.9:3260", State: mallee.PathDraining}
+	unresolved := mallee.Path{Text: "eth9:san1", Interface: "eth9", State: mallee.PathUnresolved, Reason: "no such label"}
 	used := func(state mallee.AttachmentState) mallee.Volume {
 		return mallee.Volume{State: mallee.VolumeInUse, Attachment: &mallee.Attachment{InstanceID: node1, State: state}}
 	}
@@ -42,6 +44,8 @@ func TestVolumeStatus(t *testing.T) {
 		"vol-00000008": {mallee.Volume{State: mallee.VolumeError, Message: "the pool is full"}, nil, impaired, "failed", "not-applicable", "io-enabled:failed the pool is full"},
 		"vol-00000009": {mallee.Volume{State: mallee.VolumeAvailable, Message: "the SAN does not hold this volume any more"}, nil, unknown, "insufficient-data", "insufficient-data", ""},
 		"vol-0000000a": {mallee.Volume{State: mallee.VolumeAvailable, Message: "no room yet", Modification: &mallee.Modification{}}, nil, ok, "passed", "not-applicable", ""},
+		"vol-0000000b": {used(mallee.Attached), []mallee.Path{up, draining}, ok, "passed", "normal", ""},
+		"vol-0000000c": {used(mallee.Attached), []mallee.Path{up, unresolved, draining}, impaired, "passed", "degraded", "io-performance:degraded 1 of 2 paths are up; eth9:san1 is unresolved: no such label"},
 	}
 	for id, c := range cases {
 		c.volume.ID, c.volume.Partition = id, "PARTI00"
@@ -76,11 +80,11 @@ func TestVolumeStatus(t *testing.T) {
 		filter types.Filter
 		want   string
 	}{
-		"status":         {where("volume-status.status", "impaired"), "2 3 8"},
+		"status":         {where("volume-status.status", "impaired"), "2 3 8 c"},
 		"zone":           {where("availability-zone", "PARTI01"), ""},
-		"detail name":    {where("volume-status.details-name", "io-enabled"), "1 2 3 4 5 6 7 8 9 a"},
+		"detail name":    {where("volume-status.details-name", "io-enabled"), "1 2 3 4 5 6 7 8 9 a b c"},
 		"detail status":  {where("volume-status.details-status", "failed"), "3 8"},
-		"event":          {where("event.event-type", "io-performance:*"), "2 3"},
+		"event":          {where("event.event-type", "io-performance:*"), "2 3 c"},
 		"action of ours": {where("action.code", "*"), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
