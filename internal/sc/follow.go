@@ -33,11 +33,13 @@ func (w wishes) good() bool {
 }
 
 // newAgent returns what keeps in touch with the CLC: it puts the latest wishes
-// into states, which holds one, and takes reports from rep.
-func newAgent(o Options, states chan wishes, rep *reporter) *agent.Agent[cloudv1.PartitionState] {
+// into states, which holds one, and takes reports from rep. V answers path checks.
+func newAgent(o Options, states chan wishes, rep *reporter, v *view) *agent.Agent[cloudv1.PartitionState] {
+	var client cloudv1.CloudClient // of the stream that states come over
 	return agent.New(agent.Options[cloudv1.PartitionState]{
 		CLC: o.CLC, Dial: o.Dial, Log: o.Log, Meanwhile: "nothing is started on the SAN",
 		Watch: func(ctx context.Context, c cloudv1.CloudClient) (grpc.ServerStreamingClient[cloudv1.PartitionState], error) {
+			client = c
 			return c.WatchPartition(ctx, &cloudv1.WatchPartitionRequest{Partition: o.Partition})
 		},
 		Take: func(ctx context.Context, s state) {
@@ -46,6 +48,7 @@ func newAgent(o Options, states chan wishes, rep *reporter) *agent.Agent[cloudv1
 			default:
 			}
 			states <- wishes{s, ctx.Done()}
+			v.check(ctx, client, s.GetChecks())
 		},
 		Changed: rep.changed, Report: rep.send,
 	})

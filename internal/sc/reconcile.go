@@ -30,6 +30,7 @@ type reconciler struct {
 	options Options
 	states  <-chan wishes
 	report  func(*cloudv1.PartitionReport, wishes)
+	view    *view
 	metrics *metrics
 
 	want    wishes
@@ -57,9 +58,9 @@ type key struct {
 	initiator string // empty for the volume itself
 }
 
-func newReconciler(o Options, states <-chan wishes, report func(*cloudv1.PartitionReport, wishes)) *reconciler {
+func newReconciler(o Options, states <-chan wishes, report func(*cloudv1.PartitionReport, wishes), v *view) *reconciler {
 	return &reconciler{
-		options: o, states: states, report: report, metrics: newMetrics(o.Registry),
+		options: o, states: states, report: report, view: v, metrics: newMetrics(o.Registry),
 		slots: make(chan struct{}, parallel), done: make(chan outcome),
 		busy: map[key]bool{}, trouble: map[key]trouble{}, removed: map[key]bool{},
 		told: map[mallee.IQN]mallee.CHAP{}, strange: map[key]bool{},
@@ -78,13 +79,16 @@ func (r *reconciler) run(ctx context.Context) error {
 			r.take(w)
 		case o := <-r.done:
 			r.finish(o)
+		case <-r.view.changed:
 		case <-timer.C:
 		}
 		r.drain()
 		if !r.want.good() {
 			continue // nothing is known of what should be
 		}
-		r.report(r.step(ctx), r.want)
+		report := r.step(ctx)
+		report.Site = r.view.report()
+		r.report(report, r.want)
 		timer.Reset(r.pause())
 	}
 }
@@ -132,8 +136,10 @@ func (r *reconciler) step(ctx context.Context) *cloudv1.PartitionReport {
 		r.options.Log.WarnContext(ctx, "cannot see what the SAN holds", "error", err)
 	}
 	if r.blind = err; err != nil {
+		r.view.set(r.want.GetScpaths(), nil)
 		return unknown(r.want.state, err)
 	}
+	r.view.set(r.want.GetScpaths(), have.portals)
 	report := &cloudv1.PartitionReport{Pool: have.pool, Portals: have.portals}
 	for _, d := range r.want.GetVolumes() {
 		report.Volumes = append(report.Volumes, r.volume(ctx, d, have))

@@ -100,6 +100,7 @@ type bench struct {
 	san    *slowSAN
 	states chan wishes
 	lost   chan struct{} // closed by a test whose connection is lost
+	opened int           // how often the SAN was connected to
 
 	mu     sync.Mutex
 	latest *cloudv1.PartitionReport
@@ -112,8 +113,12 @@ func run(t *testing.T, f func(*testing.T, *bench)) {
 		b := &bench{san: newSAN(), states: make(chan wishes, 1), lost: make(chan struct{})}
 		r := newReconciler(Options{
 			Partition: "PARTI00", Log: slog.New(slog.DiscardHandler), Registry: telemetry.NewRegistry(),
-			Open: func(_ []mallee.Endpoint, login func() san.Login) (SAN, error) { b.san.login = login; return b.san, nil },
-		}, b.states, b.set)
+			Open: func(_ []mallee.Endpoint, login func() san.Login) (SAN, error) {
+				b.san.login = login
+				b.opened++
+				return b.san, nil
+			},
+		}, b.states, b.set, newView(nil, nil))
 		ctx, cancel := context.WithCancel(t.Context())
 		stopped := make(chan error)
 		go func() { stopped <- r.run(ctx) }()

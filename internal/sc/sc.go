@@ -10,6 +10,9 @@
 // restart: the inventory is the only truth. What no wish names is left alone,
 // so that an empty or an old state destroys nothing. A volume with such an export
 // is neither exported to another node nor removed: it may be in use there.
+//
+// Beside that, a view tells how this machine sees the paths of scpaths, over which
+// it will read snapshots; nothing uses them yet.
 package sc
 
 import (
@@ -23,6 +26,7 @@ import (
 
 	"github.com/mallee-io/mallee"
 	"github.com/mallee-io/mallee/internal/san"
+	"github.com/mallee-io/mallee/internal/site"
 )
 
 // SAN is an open connection to a SAN.
@@ -39,6 +43,7 @@ type Options struct {
 	// Open connects to the SAN with these admin hosts, in the admin's order, without
 	// waiting for it. Each call proves itself with what login returns at that time.
 	Open     func(hosts []mallee.Endpoint, login func() san.Login) (SAN, error)
+	Resolver site.Resolver // of this machine's labels and names; run by the caller
 	Log      *slog.Logger
 	Registry *prometheus.Registry
 }
@@ -49,10 +54,15 @@ type Options struct {
 func Run(ctx context.Context, o Options) error {
 	states := make(chan wishes, 1)
 	rep := newReporter(o.Partition)
-	a := newAgent(o, states, rep)
-	r := newReconciler(o, states, rep.set)
+	v := newView(o.Resolver, o.Log)
+	a := newAgent(o, states, rep, v)
+	r := newReconciler(o, states, rep.set, v)
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return a.Run(ctx) })
+	g.Go(func() error {
+		defer v.site.Wait()
+		return a.Run(ctx)
+	})
+	g.Go(func() error { return v.site.Run(ctx) })
 	g.Go(func() error { return r.run(ctx) })
 	return g.Wait()
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/mallee-io/mallee"
 	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
+	"github.com/mallee-io/mallee/internal/resolve"
 	"github.com/mallee-io/mallee/internal/san"
 	"github.com/mallee-io/mallee/internal/san/mem"
 	"github.com/mallee-io/mallee/internal/sc"
@@ -27,12 +28,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type cloud struct {
 	cloudv1.UnimplementedCloudServer
 	reports chan *cloudv1.PartitionReport
+	answers chan *cloudv1.PathCheckAnswer // of the check that it asks for
 }
 
 func (c cloud) WatchPartition(req *cloudv1.WatchPartitionRequest, stream cloudv1.Cloud_WatchPartitionServer) error {
 	err := stream.Send(&cloudv1.PartitionState{
 		Partition: req.GetPartition(), Sanhost: "10.109.1.26",
 		Volumes: []*cloudv1.DesiredVolume{{VolumeId: "vol-00000001", SizeBytes: mallee.GiB, Wanted: true}},
+		Scpaths: "nosuch:10.108.1.200",
+		Checks:  []*cloudv1.PathCheck{{Id: "1", Paths: "other:10.107.1.200"}},
 	})
 	<-stream.Context().Done()
 	return err
@@ -41,6 +45,14 @@ func (c cloud) WatchPartition(req *cloudv1.WatchPartitionRequest, stream cloudv1
 func (c cloud) ReportPartition(ctx context.Context, r *cloudv1.PartitionReport) (*cloudv1.ReportResponse, error) {
 	select {
 	case c.reports <- r:
+	case <-ctx.Done():
+	}
+	return &cloudv1.ReportResponse{}, nil
+}
+
+func (c cloud) AnswerPathCheck(ctx context.Context, a *cloudv1.PathCheckAnswer) (*cloudv1.ReportResponse, error) {
+	select {
+	case c.answers <- a:
 	case <-ctx.Done():
 	}
 	return &cloudv1.ReportResponse{}, nil
@@ -74,7 +86,7 @@ type openSAN struct{ *mem.SAN }
 func (openSAN) Close() error { return nil }
 
 func TestTheCloudControllerComesAndGoes(t *testing.T) {
-	c := cloud{reports: make(chan *cloudv1.PartitionReport)}
+	c := cloud{reports: make(chan *cloudv1.PartitionReport), answers: make(chan *cloudv1.PathCheckAnswer, 2)}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -97,8 +109,9 @@ func TestTheCloudControllerComesAndGoes(t *testing.T) {
 			},
 			Open: func(hosts []mallee.Endpoint, _ func() san.Login) (sc.SAN, error) {
 				opened = hosts[0]
-				return openSAN{mem.New(san.Info{Name: "mem", Target: "iqn.2026-11.io.mallee:mem", PoolSizeBytes: 100 * mallee.GiB})}, nil
+				return openSAN{mem.New(san.Info{Name: "mem", Target: "iqn.2026-11.io.mallee:mem", Portals: []string{"10.107.1.200:3260"}, PoolSizeBytes: 100 * mallee.GiB})}, nil
 			},
+			Resolver: resolve.New(resolve.Options{}),
 			Log:      slog.New(slog.DiscardHandler),
 			Registry: telemetry.NewRegistry(),
 		})
@@ -106,7 +119,14 @@ func TestTheCloudControllerComesAndGoes(t *testing.T) {
 	present := func(r *cloudv1.PartitionReport) bool {
 		return r.GetPartition() == "PARTI00" && len(r.GetVolumes()) == 1 && r.Volumes[0].GetKnown() && r.Volumes[0].GetPresent()
 	}
-	c.await(t, "the volume", present)
+	c.await(t, "the volume, of what the SAN advertises, and of what the paths to it mean here", func(r *cloudv1.PartitionReport) bool {
+		reach := r.GetSite().GetReach()
+		return present(r) && len(r.GetPortals()) == 1 && len(reach) == 1 && len(r.GetSite().GetDevices()) > 0 &&
+			reach[0].GetText() == "nosuch:10.108.1.200" && reach[0].GetState() == string(mallee.Unresolved)
+	})
+	if a := <-c.answers; a.GetId() != "1" || len(a.GetReach()) != 1 || a.Reach[0].GetLabel() != "other" {
+		t.Errorf("the path check is answered with %v", a)
+	}
 	if opened.String() != "10.109.1.26:8775" {
 		t.Errorf("the SAN was opened at %s", opened)
 	}
