@@ -3,9 +3,11 @@
 package connector
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -70,6 +72,9 @@ func (c *Connector) findSurplus(v Volume, wanted map[openiscsi.Portal]bool, sess
 			}
 		}
 	}
+	slices.SortStableFunc(list, func(a, b surplus) int {
+		return cmp.Or(a.session.Portal.Addr.Compare(b.session.Portal.Addr), cmp.Compare(a.session.ID, b.session.ID))
+	})
 	return list, nil
 }
 
@@ -134,7 +139,7 @@ func (c *Connector) drain(ctx context.Context, state *volume, v Volume, list []s
 			case state.before < 0:
 				path.Reason = "kept: multipathd tells nothing of the map yet"
 			case s.usable && usable-1 < need:
-				path.Reason = fmt.Sprintf("kept: without it %d paths would be usable, and %d have to be", usable-1, need)
+				path.Reason = fmt.Sprintf("kept until more of the new paths can be used: without it %d would be usable of %d that have to be", usable-1, need)
 			case !s.usable:
 				path.Reason = c.startRemoval(ctx, state, v, s, 1)
 			default:
@@ -266,9 +271,7 @@ func (c *Connector) others(ctx context.Context, v Volume, disk string) (usable i
 // awaitIdle waits until a disk is in no map, for the kernel and for multipathd,
 // and nothing is in flight on it. Gone is true if it is not there any more.
 func (c *Connector) awaitIdle(ctx context.Context, v Volume, s surplus) (gone bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, idlePatience)
-	defer cancel()
-	for {
+	for start := time.Now(); ; {
 		disks, err := c.devices.SessionDisks(s.session.ID)
 		if err != nil {
 			return false, err
@@ -291,15 +294,18 @@ func (c *Connector) awaitIdle(ctx context.Context, v Volume, s surplus) (gone bo
 		if err != nil {
 			return false, err
 		}
-		if disk.Map == "" && !inMap && inFlight == 0 {
+		inMap = inMap || disk.Map != ""
+		switch late := time.Since(start) > idlePatience; {
+		case !inMap && inFlight == 0:
 			return false, nil
+		case late && inMap:
+			return false, errors.New("multipathd has it in a map again")
+		case late:
+			return false, fmt.Errorf("%d requests are in flight on it", inFlight)
 		}
 		select {
 		case <-ctx.Done():
-			if inMap || disk.Map != "" {
-				return false, errors.New("multipathd has it in a map again")
-			}
-			return false, fmt.Errorf("%d requests are in flight on it", inFlight)
+			return false, ctx.Err()
 		case <-time.After(50 * time.Millisecond): // none of these makes an event
 		}
 	}
