@@ -118,11 +118,7 @@ var (
 
 // do calls an action and decodes its answer into out.
 func (c *Client) do(ctx context.Context, a api, action string, params url.Values, out any) error {
-	return c.doWithin(ctx, callTimeout, a, action, params, out)
-}
-
-func (c *Client) doWithin(ctx context.Context, timeout time.Duration, a api, action string, params url.Values, out any) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	params.Set("Action", action)
 	params.Set("Version", a.version)

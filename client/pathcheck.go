@@ -5,14 +5,9 @@ package client
 import (
 	"context"
 	"net/url"
-	"time"
 
 	"github.com/mallee-io/mallee"
 )
-
-// probeTimeout bounds a check that probes, if its context has no earlier deadline:
-// one machine after another is asked.
-const probeTimeout = 5 * time.Minute
 
 // siteItem is a machine as the API writes it.
 type siteItem struct {
@@ -66,8 +61,7 @@ func (i siteItem) site() mallee.Site {
 // CheckPaths asks what a list of paths means on each machine that it is for: value,
 // or with nil the one that is set. name is that of an ncpaths or scpaths property.
 // Nothing is changed. With probe, portals of which there is no other evidence are
-// sent a TCP connection that is reset at once, one machine at a time; such a call
-// lasts 5 min at most.
+// sent a TCP connection that is reset at once, one machine at a time.
 //
 // That a value would be refused is told in PathCheck.Refused and is no error.
 func (c *Client) CheckPaths(ctx context.Context, name string, value *string, probe bool) (mallee.PathCheck, error) {
@@ -75,10 +69,8 @@ func (c *Client) CheckPaths(ctx context.Context, name string, value *string, pro
 	if value != nil {
 		params.Set("Value", *value)
 	}
-	timeout := callTimeout
 	if probe {
 		params.Set("Probe", "true")
-		timeout = probeTimeout
 	}
 	var out struct {
 		Check struct {
@@ -90,7 +82,7 @@ func (c *Client) CheckPaths(ctx context.Context, name string, value *string, pro
 			Warnings []string   `xml:"warnings>item"`
 		} `xml:"pathCheck"`
 	}
-	if err := c.doWithin(ctx, timeout, properties, "DescribePathReach", params, &out); err != nil {
+	if err := c.do(ctx, properties, "DescribePathReach", params, &out); err != nil {
 		return mallee.PathCheck{}, err
 	}
 	check := mallee.PathCheck{

@@ -15,7 +15,7 @@ func (t *tool) command() *cobra.Command {
 		t.group("volume", "Create, attach, grow, detach and delete volumes",
 			t.volumeCreate(), t.volumeList(), t.volumeShow(), t.volumeAttach(), t.volumeResize(), t.volumeDetach(), t.volumeDelete()),
 		t.group("tag", "See and change the tags of volumes and nodes", t.tagList(), t.tagAdd(), t.tagRemove()),
-		t.group("path", "See the paths from nodes to volumes, and what a list of paths means", t.pathList(), t.pathCheck()),
+		t.group("path", "See the paths from nodes to volumes, and what a list of paths means", t.pathList(), t.pathCheck(), t.pathInterfaces()),
 		t.group("node", "See the machines that volumes are attached to", t.nodeList(), t.nodeShow(), t.nodeRemove()),
 		t.group("token", "Let machines join the cloud", t.tokenCreate()),
 		t.group("partition", "See the partitions and how full their pools are", t.partitionList(), t.partitionShow()),

@@ -122,7 +122,7 @@ func hint(kind mallee.Kind, id string) string {
 	case kind == mallee.Unavailable:
 		return "is the CLC running, and its URL right?"
 	case kind == mallee.PathsUnreachable:
-		return "see what each machine reaches: mallee path check; to go on all the same: the same command with --force"
+		return "see what each machine would reach, before you set it: mallee path check --set ncpaths=LIST"
 	case kind == mallee.NotFound && strings.Contains(id, "."):
 		return "see what is there: mallee property list"
 	case kind == mallee.NotFound && mallee.ValidPartition(id) && !mallee.VolumeID(id).Valid() && !mallee.InstanceID(id).Valid():

@@ -53,8 +53,11 @@ func (m *memory) CheckPaths(ctx context.Context, name string, value *string, pro
 		return mallee.PathCheck{}, refused("InvalidProperty.NotFound", "Failed to set property: No such property: %s", name)
 	}
 	if value == nil {
-		value = &p.Value
-	} else if _, err := mallee.ParsePaths(*value); err != nil {
+		check := m.check(name, p.Value) // which nobody refuses: it is so
+		check.Warnings, check.Refused = append(check.Warnings, check.Refused...), nil
+		return check, nil
+	}
+	if _, err := mallee.ParsePaths(*value); err != nil {
 		return mallee.PathCheck{}, refused("InvalidParameterValue", "Failed to set property: %s: %v", name, err)
 	}
 	check := m.check(name, *value)
@@ -83,9 +86,6 @@ func (m *memory) check(name, value string) mallee.PathCheck {
 	c.Sites[0].Labels = []mallee.InterfaceLabel{
 		{Label: "iface0", NetDevice: "eth1", Source: "/etc/eucalyptus/eucalyptus.conf"},
 		{Label: "iface1", NetDevice: "eth9", Source: "/etc/eucalyptus/eucalyptus.conf", Problem: "there is no device eth9"},
-	}
-	if m.draining { // nc1 is at work and nc2 waits for its turn
-		c.Sites[0].Settled, c.Sites[1].Settled, c.Sites[1].Paths = false, true, "10.107.1.202"
 	}
 	c.Warnings = []string{"nc3 is offline: nobody knows what it reaches"}
 	for _, s := range c.Sites[:2] {

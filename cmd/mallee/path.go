@@ -15,7 +15,6 @@ import (
 
 func (t *tool) pathList() *cobra.Command {
 	var only []string
-	var progress string // of the nodes towards the lists that are set
 	l := listing[mallee.Path]{
 		t: t, what: "paths",
 		header: []string{"VOLUME", "INSTANCE", "PATH", "NETDEV", "PORTAL", "STATE", "DISK", "REASON"},
@@ -23,10 +22,9 @@ func (t *tool) pathList() *cobra.Command {
 			return []string{string(p.VolumeID), string(p.InstanceID), p.Text, p.NetDevice, p.Portal, string(p.State), p.BlockDev, p.Reason}
 		},
 		record: func(p mallee.Path) any { return recordPath(p) },
-		sum:    func(list []mallee.Path) string { return sumPaths(list) + progress },
+		sum:    sumPaths,
 		each: func(ctx context.Context, c cloud, _ int) iter.Seq2[mallee.Path, error] {
 			ids := convert(only, func(id string) mallee.VolumeID { return mallee.VolumeID(id) })
-			progress = nodeProgress(ctx, c)
 			return sequence(call(ctx, func(ctx context.Context) ([]mallee.Path, error) { return c.Paths(ctx, ids...) }))
 		},
 	}
@@ -36,8 +34,9 @@ func (t *tool) pathList() *cobra.Command {
 		Long: `List every path that there should be from a node to a volume attached to it, the
 state it is in, and why it is not up if it is not. PATH is the element of ncpaths that
 the path comes from; one that ncpaths no longer names has none, and is draining until
-others have taken its place. While nodes change from one list to another, the last
-lines tell how far they are.`,
+others have taken its place. The last lines tell for each volume how many paths it has
+and how many it still loses. Which nodes a change of ncpaths has come to, mallee path
+check tells.`,
 		Example: "  mallee path list\n  mallee path list --volume vol-1a2b3c4d --watch",
 		Args: func(cmd *cobra.Command, args []string) error {
 			for _, id := range only {
@@ -54,22 +53,6 @@ lines tell how far they are.`,
 	complete(cmd, "volume", t.words(volumeWords))
 	l.flags(cmd)
 	return cmd
-}
-
-// nodeProgress tells, for each partition whose nodes have not all settled, how far
-// they are with its ncpaths. A partition that cannot be asked about is left out: the
-// paths are worth seeing by themselves.
-func nodeProgress(ctx context.Context, c cloud) string {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	var b strings.Builder
-	partitions, _ := partitionsWithPaths(ctx, c)
-	for _, partition := range partitions {
-		if check, err := c.CheckPaths(ctx, partition+"."+mallee.PropertyNCPaths, nil, false); err == nil {
-			b.WriteString(siteProgress(check))
-		}
-	}
-	return b.String()
 }
 
 // sumPaths tells for each volume how many of its paths are up. One that is draining

@@ -31,20 +31,16 @@ behind it. None of these disturbs a portal. With --probe a portal for which ther
 none of them gets a TCP connection too, which is reset at once, from one machine after
 the other.
 
-A list that would be refused, or that leaves a machine with too few paths as it is, is
-told of with exit code 5.`,
+Refused is a list that would leave a machine that reaches enough paths now with too
+few: the table says so, and the exit code is 5.`,
 		Example: `  mallee path check
   mallee path check PARTI00 --set ncpaths=iface0:10.107.1.200,iface1:10.108.1.200
   mallee path check --set ncpaths=nopath --probe --output json`,
 		Args: func(cmd *cobra.Command, args []string) (err error) {
-			if len(args) > 1 {
-				return countError(cmd, args)
+			if asked, err = parseQuestions(sets); err != nil {
+				return err
 			}
-			if len(args) == 1 && !mallee.ValidPartition(args[0]) {
-				return partitionNameError(args[0])
-			}
-			asked, err = parseQuestions(sets)
-			return err
+			return maybePartition(cmd, args)
 		},
 		ValidArgsFunction: t.arguments(false, partitionWords),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -65,10 +61,15 @@ type pathQuestion struct {
 	value    *string // nil for the one that is set
 }
 
-// parseQuestions returns what --set asks, and without one how both lists are.
+// asTheyAre asks about the lists that are set.
+func asTheyAre() []pathQuestion {
+	return []pathQuestion{{property: mallee.PropertyNCPaths}, {property: mallee.PropertySCPaths}}
+}
+
+// parseQuestions returns what --set asks.
 func parseQuestions(sets []string) ([]pathQuestion, error) {
 	if len(sets) == 0 {
-		return []pathQuestion{{property: mallee.PropertyNCPaths}, {property: mallee.PropertySCPaths}}, nil
+		return asTheyAre(), nil
 	}
 	var list []pathQuestion
 	for _, option := range sets {
@@ -85,90 +86,56 @@ func parseQuestions(sets []string) ([]pathQuestion, error) {
 	return list, nil
 }
 
+// checkPaths prints what lists of paths mean, and fails when one would be refused.
 func (t *tool) checkPaths(ctx context.Context, partition []string, asked []pathQuestion, probe bool) error {
-	c, err := t.connect()
+	checks, err := t.askPaths(ctx, partition, asked, probe)
 	if err != nil {
 		return err
 	}
-	if len(partition) == 0 {
-		name, err := onlyPartition(ctx, c)
-		if err != nil {
-			return err
-		}
-		partition = []string{name}
-	}
-	var checks []mallee.PathCheck
-	var bad error
-	for _, q := range asked {
-		name := partition[0] + "." + q.property
-		check, err := during(t, "asking the machines of "+name, func() (mallee.PathCheck, error) { return c.CheckPaths(ctx, name, q.value, probe) })
-		if err != nil {
-			return failure("check", name, err)
-		}
-		checks = append(checks, check)
-		if len(check.Refused) > 0 && bad == nil {
-			bad = tooFewPaths(name, q.value != nil)
-		}
-	}
 	err = t.print(convert(checks, recordCheck), func() string {
-		var b strings.Builder
+		texts := make([]string, len(checks))
 		for i, check := range checks {
-			if i > 0 {
-				b.WriteByte('\n')
-			}
-			b.WriteString(describeCheck(check, asked[i].value != nil))
+			texts[i] = describeCheck(check, asked[i].value != nil)
 		}
-		return b.String()
+		return strings.Join(texts, "\n")
 	})
 	if err != nil {
 		return err
 	}
-	return bad
-}
-
-// tooFewPaths is the error of a check that found a machine with too few paths.
-func tooFewPaths(name string, proposed bool) error {
-	if proposed {
-		return &mallee.Error{
-			Op: "set", Kind: mallee.PathsUnreachable, ID: name, Err: errors.New("it would be refused"),
-			Hint: "to set it all the same: mallee property set --force",
+	for _, check := range checks {
+		if len(check.Refused) > 0 {
+			return &mallee.Error{
+				Op: "set", Kind: mallee.PathsUnreachable, ID: check.Name, Err: errors.New("it would be refused"),
+				Hint: "to set it all the same: mallee property set --force",
+			}
 		}
 	}
-	return &mallee.Error{
-		Op: "rely on", Kind: mallee.PathsUnreachable, ID: name, Err: errors.New("too few of its paths can be reached"),
-		Hint: "see how volumes that are attached do: mallee path list",
-	}
+	return nil
 }
 
-// onlyPartition returns the partition when there is one only.
-func onlyPartition(ctx context.Context, c cloud) (string, error) {
-	names, err := partitionsWithPaths(ctx, c)
-	if err != nil {
-		return "", failure("list partitions", "", err)
-	}
-	switch len(names) {
-	case 0:
-		return "", &mallee.Error{
-			Op: "check paths", Kind: mallee.NotFound, Err: errors.New("there is no partition yet"),
-			Hint: "a partition is there once its storage controller has joined: mallee token create",
-		}
-	case 1:
-		return names[0], nil
-	}
-	return "", usageError{fmt.Errorf("there are several partitions, name one: %s", strings.Join(names, ", ")), "mallee path check"}
-}
-
-// partitionsWithPaths returns the partitions that have properties.
-func partitionsWithPaths(ctx context.Context, c cloud) ([]string, error) {
-	list, err := call(ctx, func(ctx context.Context) ([]mallee.Property, error) { return c.Properties(ctx) })
+// askPaths asks about lists of a partition, which may be left out when there is one only.
+func (t *tool) askPaths(ctx context.Context, partition []string, asked []pathQuestion, probe bool) ([]mallee.PathCheck, error) {
+	c, err := t.connect()
 	if err != nil {
 		return nil, err
 	}
-	var names []string
-	for _, p := range list {
-		if name, ok := strings.CutSuffix(p.Name, "."+mallee.PropertyNCPaths); ok {
-			names = append(names, name)
+	if len(partition) == 0 {
+		name, err := onlyPartition(ctx, c)
+		if err != nil {
+			return nil, err
 		}
+		partition = []string{name}
 	}
-	return names, nil
+	var checks []mallee.PathCheck
+	for _, q := range asked {
+		name := partition[0] + "." + q.property
+		check, err := during(t, "asking the machines about "+name, func() (mallee.PathCheck, error) {
+			return call(ctx, func(ctx context.Context) (mallee.PathCheck, error) { return c.CheckPaths(ctx, name, q.value, probe) })
+		})
+		if err != nil {
+			return nil, failure("check", name, withoutName(err, name))
+		}
+		checks = append(checks, check)
+	}
+	return checks, nil
 }

@@ -52,30 +52,6 @@ func siteRows(s mallee.Site) [][]string {
 	return rows
 }
 
-// siteProgress tells how far the machines are with the list that is set, and
-// nothing when all that are connected have settled.
-func siteProgress(c mallee.PathCheck) string {
-	var live, settled int
-	var others []string
-	for _, s := range c.Sites {
-		switch {
-		case !s.Live:
-			continue
-		case s.Paths != c.Value:
-			others = append(others, s.Name+" has not begun")
-		case !s.Settled:
-			others = append(others, s.Name+" is changing")
-		default:
-			settled++
-		}
-		live++
-	}
-	if len(others) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%s: %d of %d nodes have settled; %s\n", c.Name, settled, live, strings.Join(others, ", "))
-}
-
 func count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun

@@ -112,9 +112,14 @@ func (t *tool) change(ctx context.Context, op string, sets []mallee.PropertySet,
 
 // setProperties makes all changes or none, and tells on stderr what the cloud warns of.
 func (t *tool) setProperties(ctx context.Context, c cloud, sets []mallee.PropertySet, force bool) ([]mallee.PropertyChange, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	changes, warnings, err := c.SetProperties(ctx, sets, force)
+	var warnings []string
+	changes, err := during(t, "waiting for the cloud controller", func() ([]mallee.PropertyChange, error) {
+		ctx, cancel := context.WithTimeout(ctx, callTimeout)
+		defer cancel()
+		changes, told, err := c.SetProperties(ctx, sets, force)
+		warnings = told
+		return changes, err
+	})
 	for _, warning := range warnings {
 		t.warn("%s", warning)
 	}
