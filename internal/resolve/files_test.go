@@ -14,15 +14,27 @@ import (
 	"github.com/mallee-io/mallee"
 )
 
-// changesWithin sees that a change is told in time: a little more than d, for a look
-// that falls on the same instant.
-func (m *machine) changesWithin(d time.Duration) {
+// expectChange makes a change and sees that it is told in time: a little more than
+// d, for a look that falls on the same instant.
+func (m *machine) expectChange(d time.Duration, change func()) {
 	m.t.Helper()
+	changed := m.Changed()
+	change()
 	select {
-	case <-m.Changed():
+	case <-changed:
 	case <-time.After(d + 100*time.Millisecond):
 		m.t.Fatalf("no change was told within %v", d)
 	}
+}
+
+func (m *machine) expectWritten(name, text string) {
+	m.t.Helper()
+	m.expectChange(2*time.Second, func() { m.write(name, text) })
+}
+
+func (m *machine) expectDevices(names ...string) {
+	m.t.Helper()
+	m.expectChange(time.Second, func() { m.change(func() { m.devices = names }) })
 }
 
 // labels prints "iface0=eth0 iface7=eth7!", with a mark for a problem.
@@ -74,10 +86,11 @@ func TestFilesAreReadAgain(t *testing.T) {
 				m := newMachine(t, files)
 				m.run()
 				m.expectQuiet(10 * time.Second)
-				if err := change(m, filepath.Join(m.dir, "eucalyptus.conf")); err != nil {
-					t.Fatal(err)
-				}
-				m.changesWithin(2 * time.Second)
+				m.expectChange(2*time.Second, func() {
+					if err := change(m, filepath.Join(m.dir, "eucalyptus.conf")); err != nil {
+						t.Fatal(err)
+					}
+				})
 				m.expectLabels("a=eth1 b=eth0")
 				m.expectQuiet(10 * time.Second)
 			})
@@ -90,18 +103,19 @@ func TestFilesAndDirectoriesComeAndGo(t *testing.T) {
 		m := newMachine(t, nil)
 		m.run()
 		m.expectQuiet(5 * time.Second)
-		m.write("eucalyptus.conf", "STORAGE_INTERFACES=a=eth0\n")
-		m.changesWithin(2 * time.Second)
+		m.expectWritten("eucalyptus.conf", "STORAGE_INTERFACES=a=eth0\n")
 		m.expectLabels("a=eth0")
-		if err := os.Rename(m.dir, m.dir+".away"); err != nil {
-			t.Fatal(err)
-		}
-		m.changesWithin(2 * time.Second)
+		m.expectChange(2*time.Second, func() {
+			if err := os.Rename(m.dir, m.dir+".away"); err != nil {
+				t.Fatal(err)
+			}
+		})
 		m.expectLabels("")
-		if err := os.Rename(m.dir+".away", m.dir); err != nil {
-			t.Fatal(err)
-		}
-		m.changesWithin(2 * time.Second)
+		m.expectChange(2*time.Second, func() {
+			if err := os.Rename(m.dir+".away", m.dir); err != nil {
+				t.Fatal(err)
+			}
+		})
 		m.expectLabels("a=eth0")
 		m.expectQuiet(5 * time.Second)
 	})
@@ -158,10 +172,11 @@ func TestLabelsStayWhileAFileCannotBeRead(t *testing.T) {
 				if err := os.Remove(path); err != nil {
 					t.Fatal(err)
 				}
-				if err := test.make(path); err != nil {
-					t.Fatal(err)
-				}
-				m.changesWithin(2 * time.Second)
+				m.expectChange(2*time.Second, func() {
+					if err := test.make(path); err != nil {
+						t.Fatal(err)
+					}
+				})
 				m.expectLabels("a=eth0 c=eth1")
 				got := m.lines(m.Resolve(parse(t, "a:10.107.1.200"), nil))
 				if len(got) != 2 || got[0] != "a:10.107.1.200 eth0 10.107.1.200:3260" || !strings.HasPrefix(got[1], test.want) || strings.Contains(got[1], "\n") {
@@ -175,8 +190,7 @@ func TestLabelsStayWhileAFileCannotBeRead(t *testing.T) {
 				if err := os.Remove(path); err != nil {
 					t.Fatal(err)
 				}
-				m.write(test.file, map[string]string{"malleed.toml": good, "eucalyptus.conf": "STORAGE_INTERFACES=c=eth1\n"}[test.file])
-				m.changesWithin(2 * time.Second)
+				m.expectWritten(test.file, map[string]string{"malleed.toml": good, "eucalyptus.conf": "STORAGE_INTERFACES=c=eth1\n"}[test.file])
 				m.expect("a:10.107.1.200", "a:10.107.1.200 eth0 10.107.1.200:3260")
 			})
 		})
@@ -205,19 +219,15 @@ func TestDevicesComeAndGo(t *testing.T) {
 		m.run()
 		m.expect("a:10.107.1.200,[fe80::1%eth1]", "a:10.107.1.200 eth0 10.107.1.200:3260", "[fe80::1%eth1] [fe80::1%eth1]:3260")
 
-		m.change(func() { m.devices = []string{"lo", "eth1"} })
-		m.changesWithin(time.Second)
+		m.expectDevices("lo", "eth1")
 		m.expectLabels("a=eth0! b=eth1")
 		m.expect("a:10.107.1.200", `a:10.107.1.200 eth0 ? no network device eth0 on this machine, and the label "a" stands for it`)
 
-		m.write("eucalyptus.conf", "STORAGE_INTERFACES=a=eth2\n")
-		m.changesWithin(2 * time.Second)
-		m.change(func() { m.devices = []string{"lo", "eth2"} })
-		m.changesWithin(time.Second)
+		m.expectWritten("eucalyptus.conf", "STORAGE_INTERFACES=a=eth2\n")
+		m.expectDevices("lo", "eth2")
 		m.expectLabels("a=eth2")
 		m.expect("[fe80::1%eth1]", "[fe80::1%eth1] ? no network device eth1 on this machine")
-		m.change(func() { m.devices = []string{"lo", "eth1", "eth2"} })
-		m.changesWithin(time.Second)
+		m.expectDevices("lo", "eth1", "eth2")
 		m.expect("[fe80::1%eth1]", "[fe80::1%eth1] [fe80::1%eth1]:3260")
 	})
 }
@@ -227,8 +237,7 @@ func TestDevicesStayWhileTheyCannotBeListed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine(t, map[string]string{"eucalyptus.conf": "STORAGE_INTERFACES=a=eth0\n"})
 		m.run()
-		m.change(func() { m.devices = nil })
-		m.changesWithin(time.Second)
+		m.expectDevices()
 		m.expect("a:10.107.1.200", "a:10.107.1.200 eth0 10.107.1.200:3260", "! the network devices count as they were: no buffer space available")
 		m.expectQuiet(time.Minute)
 		if n := m.logged("at fault"); n != 1 {
