@@ -27,6 +27,7 @@ type cloud struct {
 	listener *bufconn.Listener
 	states   chan *cloudv1.NodeState
 	reports  chan *cloudv1.NodeReport
+	answers  chan *cloudv1.PathCheckAnswer
 	watched  chan *cloudv1.WatchNodeRequest
 	hangUp   chan struct{} // each ends one stream
 
@@ -40,6 +41,7 @@ func newCloud(t *testing.T) *cloud {
 		listener: bufconn.Listen(1 << 20),
 		states:   make(chan *cloudv1.NodeState),
 		reports:  make(chan *cloudv1.NodeReport),
+		answers:  make(chan *cloudv1.PathCheckAnswer),
 		watched:  make(chan *cloudv1.WatchNodeRequest),
 		hangUp:   make(chan struct{}),
 	}
@@ -86,6 +88,15 @@ func (c *cloud) ReportNode(ctx context.Context, report *cloudv1.NodeReport) (*cl
 	}
 	select {
 	case c.reports <- report:
+		return &cloudv1.ReportResponse{}, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (c *cloud) AnswerPathCheck(ctx context.Context, answer *cloudv1.PathCheckAnswer) (*cloudv1.ReportResponse, error) {
+	select {
+	case c.answers <- answer:
 		return &cloudv1.ReportResponse{}, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()

@@ -180,19 +180,22 @@ func (k *keeper) detach(ctx context.Context, w wish, before, report *cloudv1.Att
 		return whileIdle
 	}
 	report.State = cloudv1.AttachmentReport_STATE_DETACHING
-	k.progress.skip(w.ncpaths)
 	// Where the paths lead has no part in taking the volume down: a label or a
 	// property that has become unusable must not keep it here.
 	p := newPlan(k.resolver, w)
 	ctx, cancel := context.WithTimeout(ctx, detachTimeout)
 	defer cancel()
 	err := k.connector.Detach(ctx, p.volume)
+	_, inUse := errors.AsType[*connector.InUseError](err)
+	if !inUse {
+		k.progress.skip(w.ncpaths)
+	}
 	if lost, ok := errors.AsType[*connector.LostWritesError](err); ok {
 		report.Message, err = lost.Error(), nil
 	}
 	if err != nil {
 		report.Message, report.Device, report.SizeBytes = err.Error(), before.GetDevice(), before.GetSizeBytes()
-		if _, inUse := errors.AsType[*connector.InUseError](err); inUse {
+		if inUse {
 			// Its user relies on the paths until the device is given back.
 			status, _ := k.repair(ctx, w, p)
 			report.Paths, report.Device, report.SizeBytes = p.reports(status), status.Device, status.SizeBytes

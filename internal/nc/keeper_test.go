@@ -15,7 +15,7 @@ import (
 	"github.com/mallee-io/mallee/connector"
 )
 
-func list(ncpaths string) partition { return partition{ncpaths: ncpaths} }
+func list(ncpaths string) terms { return terms{ncpaths: ncpaths} }
 
 func newKeeper(registry *prometheus.Registry) *keeper {
 	log := slog.New(slog.DiscardHandler)
@@ -119,7 +119,7 @@ func TestOnlyANewWishWakesItsKeeper(t *testing.T) {
 		{"the first", wish{unusable("vol-0000000a"), list("nopath")}, true},
 		{"the same again", wish{unusable("vol-0000000a"), list("nopath")}, false},
 		{"other paths", wish{unusable("vol-0000000a"), list("10.107.1.200")}, true},
-		{"a new secret", wish{unusable("vol-0000000a"), partition{ncpaths: "10.107.1.200", chap: connector.CHAP{Username: "nc1"}}}, true},
+		{"a new secret", wish{unusable("vol-0000000a"), terms{ncpaths: "10.107.1.200", chap: connector.CHAP{Username: "nc1"}}}, true},
 		{"a new generation", wish{later, list("10.107.1.200")}, true},
 	} {
 		k.set(step.wish)

@@ -63,7 +63,7 @@ func (ks *keepers) apply(ctx context.Context, state *cloudv1.NodeState, wg *sync
 	for _, d := range state.GetAttachments() {
 		named[d.GetVolumeId()] = true
 	}
-	p := partition{
+	p := terms{
 		ncpaths: state.GetNcpaths(), portals: state.GetPortals(), minPaths: int(state.GetMinPaths()),
 		// Out of the message at once: that prints its secret like any field.
 		chap: connector.CHAP{Username: state.GetChap().GetUsername(), Password: state.GetChap().GetPassword()},

@@ -48,7 +48,7 @@ func TestPlanJoinsTheListAndTheOffer(t *testing.T) {
 					VolumeId: "vol-1a2b3c4d", Wanted: true, SizeBytes: 2 << 30,
 					Export: &cloudv1.Export{Target: target, Lun: 5, Wwid: wwid, Portals: test.portals},
 				},
-				partition{ncpaths: test.ncpaths, portals: []string{"10.109.1.200:3260"}, minPaths: 2, chap: chap},
+				terms{ncpaths: test.ncpaths, portals: []string{"10.109.1.200:3260"}, minPaths: 2, chap: chap},
 			})
 			if test.problem == "" && got.problem != nil ||
 				test.problem != "" && (got.problem == nil || !strings.Contains(got.problem.Error(), test.problem)) {
@@ -73,7 +73,7 @@ func TestPlanJoinsTheListAndTheOffer(t *testing.T) {
 func TestReportsAreInTheListsOrderAndDrainingOnesLast(t *testing.T) {
 	r := newAtlas()
 	r.labels["iface1"] = "eth2"
-	p := newPlan(r, wish{&cloudv1.DesiredAttachment{}, partition{ncpaths: "iface9:10.107.1.200, iface1:10.108.1.200:3261,10.109.1.200"}})
+	p := newPlan(r, wish{&cloudv1.DesiredAttachment{}, terms{ncpaths: "iface9:10.107.1.200, iface1:10.108.1.200:3261,10.109.1.200"}})
 	addr := netip.MustParseAddrPort
 	status := connector.Status{Paths: []connector.Path{
 		{Portal: addr("10.108.1.200:3261"), NetDevice: "eth2", State: connector.PathDown, Disk: "sdb", Reason: "multipathd says failed, faulty"},

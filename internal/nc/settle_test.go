@@ -146,6 +146,16 @@ func TestAPathThatCannotBeReachedHoldsUpNobodyForLong(t *testing.T) {
 		if report := c.awaitTable(t, "down 10.107.1.200", "missing 10.108.1.200"); !report.GetSettled() {
 			t.Error("a path that was lost has unsettled the node")
 		}
+		// Nor does a volume that somebody does not give back hold up a change.
+		dead(n.fabric, "10.109.1.200:3260")
+		n.fabric.do(func() { n.inUse[volumeA] = true })
+		unwanted := offered(volumeA)
+		unwanted.Wanted = false
+		c.states <- along("10.107.1.200,10.109.1.200,10.108.1.200", unwanted)
+		report := c.await(settledFor("10.107.1.200,10.109.1.200,10.108.1.200"))
+		if diff := cmp.Diff([]string{"up 10.107.1.200", "missing 10.109.1.200", "up 10.108.1.200"}, table(report)); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
 	})
 }
 

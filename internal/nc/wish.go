@@ -14,11 +14,11 @@ import (
 // wish is what the cloud wants of one volume.
 type wish struct {
 	*cloudv1.DesiredAttachment
-	partition
+	terms
 }
 
-// partition is what the cloud wants of all volumes of a node.
-type partition struct {
+// terms are what the cloud wants of all volumes of a node.
+type terms struct {
 	ncpaths  string
 	portals  []string // that the SAN advertises, for an export that tells none
 	minPaths int

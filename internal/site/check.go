@@ -40,7 +40,7 @@ func (s *Site) Check(ctx context.Context, client cloudv1.CloudClient, checks []*
 				if err := s.answer(ctx, client, check, advertised); err != nil {
 					s.forget(client, id)
 					if ctx.Err() == nil {
-						s.Log.WarnContext(ctx, "cannot answer a path check", "check", id, "error", err)
+						s.options.Log.WarnContext(ctx, "cannot answer a path check", "check", id, "error", err)
 					}
 				}
 			})
@@ -85,7 +85,7 @@ func (s *Site) check(ctx context.Context, check *cloudv1.PathCheck, advertised [
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	naming, cancelNaming := context.WithTimeout(ctx, namesTimeout)
-	resolution := s.Resolver.ResolveNow(naming, paths, portals)
+	resolution := s.options.Resolver.ResolveNow(naming, paths, portals)
 	cancelNaming()
 	answer.Warnings = resolution.Warnings
 	answer.Reach = s.reach(ctx, resolution.Paths, check.GetProbe())

@@ -39,10 +39,10 @@ func (s *Site) look(ctx context.Context, p resolve.Path, probe bool) *cloudv1.Re
 	switch {
 	case p.Unresolved != "":
 		r.State, r.Reason = string(mallee.Unresolved), p.Unresolved
-	case s.LoggedIn(p.NetDevice, p.Portal):
+	case s.options.LoggedIn(p.NetDevice, p.Portal):
 		r.State, r.Evidence = string(mallee.Reachable), string(mallee.BySession)
 	default:
-		v := s.Judge(ctx, p.NetDevice, p.Portal, probe)
+		v := s.options.Judge(ctx, p.NetDevice, p.Portal, probe)
 		r.State, r.Evidence, r.Reason = string(v.State), string(v.Evidence), v.Reason
 	}
 	return r

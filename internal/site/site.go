@@ -49,7 +49,7 @@ type Options struct {
 
 // Site surveys this machine. It is safe for concurrent use.
 type Site struct {
-	Options
+	options Options
 	changed chan struct{} // holds one token while there is a list that was not surveyed
 	slots   chan struct{} // one token for each check that runs
 	running sync.WaitGroup
@@ -69,7 +69,7 @@ func New(o Options) *Site {
 	if o.Judge == nil {
 		o.Judge = reach.Judge
 	}
-	return &Site{Options: o, changed: make(chan struct{}, 1), slots: make(chan struct{}, checksAtOnce)}
+	return &Site{options: o, changed: make(chan struct{}, 1), slots: make(chan struct{}, checksAtOnce)}
 }
 
 // How often a survey is made without any reason, and at most.
@@ -106,12 +106,12 @@ func (s *Site) Run(ctx context.Context) error {
 	case <-s.changed:
 	}
 	for {
-		resolved := s.Resolver.Changed()
+		resolved := s.options.Resolver.Changed()
 		s.mu.Lock()
 		list, advertised := s.list, s.advertised
 		s.mu.Unlock()
 		if found := s.survey(ctx, list, advertised); ctx.Err() == nil {
-			s.Found(found)
+			s.options.Found(found)
 		}
 		select {
 		case <-ctx.Done():
@@ -132,14 +132,14 @@ func (s *Site) survey(ctx context.Context, list string, advertised []string) *cl
 	ctx, cancel := context.WithTimeout(ctx, surveyTimeout)
 	defer cancel()
 	found := &cloudv1.Site{}
-	devices, err := s.Devices()
+	devices, err := s.options.Devices()
 	if err != nil {
 		found.Warnings = append(found.Warnings, err.Error())
 	}
 	for _, d := range devices {
 		found.Devices = append(found.Devices, &cloudv1.NetDevice{Name: d.Name, Up: d.Up, Addresses: d.Addresses})
 	}
-	for _, l := range s.Resolver.Labels() {
+	for _, l := range s.options.Resolver.Labels() {
 		found.Labels = append(found.Labels, &cloudv1.InterfaceLabel{
 			Label: l.Label, Device: l.NetDevice, Source: l.Source, Problem: l.Problem,
 		})
@@ -149,7 +149,7 @@ func (s *Site) survey(ctx context.Context, list string, advertised []string) *cl
 		found.Warnings = append(found.Warnings, err.Error())
 		return found
 	}
-	resolution := s.Resolver.Resolve(paths, portals)
+	resolution := s.options.Resolver.Resolve(paths, portals)
 	found.Warnings = append(found.Warnings, resolution.Warnings...)
 	found.Reach = s.reach(ctx, resolution.Paths, false)
 	return found
