@@ -228,8 +228,8 @@ func (c *memCloud) Paths(ctx context.Context) ([]mallee.Path, error) {
 	for _, v := range volumes {
 		if v.Attachment != nil {
 			paths = append(paths,
-				mallee.Path{VolumeID: v.ID, InstanceID: v.Attachment.InstanceID, Interface: "iface0", Portal: "10.107.1.200:3260", State: mallee.PathUp, BlockDev: "sdb"},
-				mallee.Path{VolumeID: v.ID, InstanceID: v.Attachment.InstanceID, Interface: "iface1", Portal: "10.108.1.200:3260", State: mallee.PathMissing, Reason: "no route to host"})
+				mallee.Path{VolumeID: v.ID, InstanceID: v.Attachment.InstanceID, Text: "iface0:10.107.1.200", Interface: "iface0", NetDevice: "eth1", Portal: "10.107.1.200:3260", State: mallee.PathUp, BlockDev: "sdb"},
+				mallee.Path{VolumeID: v.ID, InstanceID: v.Attachment.InstanceID, Text: "iface1:san1", Interface: "iface1", State: mallee.PathUnresolved, Reason: "no such label"})
 		}
 	}
 	return paths, nil

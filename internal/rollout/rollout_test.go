@@ -215,6 +215,25 @@ func TestListThatLeadsNowhereHaltsTheChange(t *testing.T) {
 	})
 }
 
+// What was found out before is found out again, from what the nodes say.
+func TestHaltIsFoundAgainAfterARestart(t *testing.T) {
+	tr := newTrial(t, 0)
+	for name, works := range map[string]string{"n0": "bad", "n1": "old", "n2": "old"} {
+		tr.Connect(name, works, true, tr.now)
+	}
+	tr.hold = true
+	tr.tells("bad", "")
+	tr.says("n0", "bad", false, 0)
+	tr.says("n1", "old", true, 2)
+	tr.says("n2", "old", true, 2)
+	tr.hold = false
+	tr.tells("bad", "") // n0 may be on its way
+	tr.pass(lookTime)
+	if tr.tells("bad", ""); !tr.Progress(tr.now).Halted {
+		t.Error("the change goes on")
+	}
+}
+
 func TestListThatOthersReachIsNotHalted(t *testing.T) {
 	tr := newTrial(t, 4)
 	tr.tells("new", "n0")
