@@ -5,9 +5,7 @@ package clc
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
-	"time"
 
 	"github.com/mallee-io/mallee"
 	"github.com/mallee-io/mallee/internal/pathcheck"
@@ -121,33 +119,4 @@ func (s *sites) finish(ctx context.Context, t *target) pathcheck.Look {
 	}
 	s.withdraw(t.today)
 	return l
-}
-
-// advertised returns the portals that the SAN of a partition last advertised.
-func (s *sites) advertised(partition string) []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.portals[partition]
-}
-
-// changing says how far a change of ncpaths has come that is under way, or that
-// some node has not done; nothing when there is nothing to say.
-func (s *sites) changing(partition string) (lines []string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	change := s.rollouts[partition]
-	if change == nil {
-		return nil
-	}
-	p := change.Progress(time.Now())
-	if p.Halted {
-		lines = append(lines, fmt.Sprintf("the change of ncpaths is halted: none of the %d nodes that were told the list reaches any of its paths; "+
-			"%d keep the one before", p.Told, p.Nodes-p.Told))
-	} else if p.Told < p.Nodes {
-		lines = append(lines, fmt.Sprintf("the change of ncpaths has come to %d of %d nodes", p.Told, p.Nodes))
-	}
-	if len(p.Unsettled) > 0 {
-		lines = append(lines, "not settled for the list that they were told: "+pathcheck.Names(p.Unsettled))
-	}
-	return lines
 }

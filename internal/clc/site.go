@@ -3,7 +3,6 @@
 package clc
 
 import (
-	"context"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -71,7 +70,8 @@ func (s *sites) openNode(v *view, name string, r nodeRecord, works string) (st *
 func (s *sites) openController(name, partition string) (st *station, closed func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.open(mallee.Site{Role: mallee.RoleSC, Name: name, Partition: partition, Live: true})
+	// It makes its sessions when it reads a snapshot: nothing has to change over.
+	return s.open(mallee.Site{Role: mallee.RoleSC, Name: name, Partition: partition, Live: true, Settled: true})
 }
 
 // open is called with s.mu held.
@@ -160,58 +160,9 @@ func (s *sites) addToNode(state *cloudv1.NodeState, st *station) *cloudv1.NodeSt
 	return state
 }
 
-// run has the changes of ncpaths go on until ctx ends.
-func (s *sites) run(ctx context.Context, f *feed) {
-	for {
-		v, renewed := f.current()
-		var due <-chan time.Time
-		if next := s.step(v, time.Now()); next > 0 {
-			due = time.After(next)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-renewed:
-		case <-s.news:
-		case <-due:
-		}
-	}
-}
-
-// gather is how long the nodes may take to connect after the cloud controller was
-// started, before a change goes on without them: a lost connection is found within
-// this time.
-const gather = 15 * time.Second
-
-// step has the changes go on as far as they may, and returns when to call it again
-// though nothing has happened; 0 for never.
-func (s *sites) step(v *view, now time.Time) (next time.Duration) {
+// advertised returns the portals that the SAN of a partition last advertised.
+func (s *sites) advertised(partition string) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	gathering := s.started.Add(gather).Sub(now)
-	for partition, change := range s.rollouts {
-		busy := func(name string) bool { return len(v.byInstance[v.nodes[name].InstanceID]) > 0 }
-		hold := gathering > 0 && s.absent(v, partition)
-		told, again := change.Step(v.settings(partition)[ncPaths], busy, hold, now)
-		for _, name := range told {
-			wake(s.stations[memberID(mallee.RoleNC, name)].woken)
-		}
-		if hold && (again == 0 || gathering < again) {
-			again = gathering
-		}
-		if next == 0 || again > 0 && again < next {
-			next = again
-		}
-	}
-	return next
-}
-
-// absent reports whether a node of a partition has attachments and no stream.
-func (s *sites) absent(v *view, partition string) bool {
-	for instance := range v.byInstance {
-		if name, r, found := v.node(instance); found && r.Partition == partition && s.stations[memberID(mallee.RoleNC, name)] == nil {
-			return true
-		}
-	}
-	return false
+	return s.portals[partition]
 }
