@@ -37,6 +37,20 @@ func Devices() ([]mallee.NetDevice, error) {
 	return list, nil
 }
 
+// findDevice returns the first device that is meant, and whether there is one.
+// net.InterfaceByName does not tell a device that is not there from a failure.
+func findDevice(meant func(net.Interface) bool) (d net.Interface, found bool, err error) {
+	all, err := net.Interfaces()
+	if err != nil {
+		return net.Interface{}, false, fmt.Errorf("cannot list the network devices: %w", err)
+	}
+	i := slices.IndexFunc(all, meant)
+	if i < 0 {
+		return net.Interface{}, false, nil
+	}
+	return all[i], true, nil
+}
+
 // linkProblem returns why nothing can go through d, or "". A device is running
 // when it has its carrier (net/core/dev.c, dev_get_flags); one that has been told
 // to be up may have none.

@@ -7,19 +7,22 @@ package reach_test
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
+	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/mallee-io/mallee"
 	"github.com/mallee-io/mallee/internal/reach"
@@ -63,14 +66,15 @@ func machine(t *testing.T, as string) *exec.Cmd {
 	return cmd
 }
 
-// bePeer is told by lines: each is an `ip` command, run and answered by a line.
-// It listens at the port of iSCSI and answers "listen" with how the last connection ended.
+// bePeer listens at the port of iSCSI and does what it is told by lines: "ended"
+// is answered by how the next connection has ended, any other is an `ip` command
+// and answered when that is done.
 func bePeer(t *testing.T) {
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", ":3260")
 	if err != nil {
 		t.Fatal(err)
 	}
-	ends := make(chan error, 1)
+	ends := make(chan error, 100)
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -84,8 +88,7 @@ func bePeer(t *testing.T) {
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
 		if lines.Text() == "ended" {
-			err := <-ends
-			fmt.Println("peer: reset:", errors.Is(err, syscall.ECONNRESET), err)
+			fmt.Println("peer:", <-ends)
 			continue
 		}
 		ip(t, lines.Text())
@@ -171,48 +174,63 @@ func testReach(t *testing.T) {
 	ip(t, "link add lonely type veth peer name nobody")
 	ip(t, "address add 10.103.1.5/24 dev lonely")
 	ip(t, "link set lonely up")
-	ip(t, "tuntap add tun0 mode tun")
+	ip(t, "route add 10.10.0.0/16 nexthop via 10.101.1.201 nexthop via 10.102.1.201")
+	ip(t, fmt.Sprintf("link add quiet type veth peer name quiet netns %d", p.pid))
+	ip(t, "address add 10.104.1.5/24 dev quiet")
+	ip(t, "link set quiet up arp off")
+	p.tell("address add 10.104.1.201/24 dev quiet")
+	p.tell("link set quiet up arp off")
+	// Replies to 10.101.1.6 have another way than those to 10.101.1.5.
+	ip(t, "address add 10.101.1.6/24 dev eth1")
+	ip(t, "route add 10.11.0.0/16 via 10.101.1.201 src 10.101.1.6")
+	ip(t, "rule add from 10.101.1.6 lookup 100")
+	ip(t, "route add default via 10.101.1.253 table 100")
 
+	answers := reach.Verdict{State: mallee.Reachable, Evidence: mallee.ByNeighbour}
+	connects := reach.Verdict{State: mallee.Reachable, Evidence: mallee.ByTCP}
 	for name, c := range map[string]struct {
 		device, portal string
 		probe          bool
 		want           reach.Verdict
 	}{
-		"answers":                     {"eth1", "10.101.1.201:3260", false, reach.Verdict{State: mallee.Reachable, Evidence: mallee.ByNeighbour}},
-		"answers on routing's device": {"", "10.102.1.201:3260", false, reach.Verdict{State: mallee.Reachable, Evidence: mallee.ByNeighbour}},
-		"is silent":                   {"eth1", "10.101.1.202:3260", false, reach.Verdict{State: mallee.Unreachable, Reason: "10.101.1.202 does not answer on eth1"}},
-		"other subnet":                {"eth1", "10.102.1.201:3260", false, reach.Verdict{State: mallee.Unreachable, Reason: "no route to 10.102.1.201 over eth1"}},
-		"no route":                    {"", "10.5.1.1:3260", false, reach.Verdict{State: mallee.Unreachable, Reason: "no route to 10.5.1.1"}},
-		"prohibited":                  {"", "10.6.1.1:3260", false, reach.Verdict{State: mallee.Unreachable, Reason: "no route to 10.6.1.1"}},
-		"no carrier":                  {"lonely", "10.103.1.201:3260", false, reach.Verdict{State: mallee.Unreachable, Reason: "lonely has no carrier"}},
-		"no carrier, by routing":      {"", "10.103.1.201:3260", false, reach.Verdict{State: mallee.Unreachable, Reason: "lonely has no carrier"}},
-		"device down":                 {"nobody", "10.103.1.201:3260", false, reach.Verdict{State: mallee.Unreachable, Reason: "nobody is down"}},
-		"no device":                   {"eth9", "10.101.1.201:3260", false, reach.Verdict{State: mallee.Unresolved, Reason: "there is no network device eth9"}},
-		"gateway":                     {"", "10.7.7.7:3260", false, reach.Verdict{State: mallee.ReachUnsure, Evidence: mallee.ByGateway, Reason: "it is behind the gateway 10.101.1.201, and only a connection would tell"}},
-		"gateway over device":         {"eth1", "10.7.7.7:3260", false, reach.Verdict{State: mallee.ReachUnsure, Evidence: mallee.ByGateway, Reason: "it is behind the gateway 10.101.1.201, and only a connection would tell"}},
-		"gateway is silent":           {"eth1", "10.8.1.1:3260", false, reach.Verdict{State: mallee.Unreachable, Reason: "the gateway 10.101.1.254 does not answer on eth1"}},
-		"gateway of IPv6":             {"", "10.9.1.1:3260", false, reach.Verdict{State: mallee.ReachUnsure, Evidence: mallee.ByGateway, Reason: "it is behind the gateway fd00:101::201, and only a connection would tell"}},
-		"own address":                 {"", "10.101.1.5:3260", false, reach.Verdict{State: mallee.Reachable}},
-		"IPv6 answers":                {"eth2", "[fd00:102::201]:3260", false, reach.Verdict{State: mallee.Reachable, Evidence: mallee.ByNeighbour}},
-		"IPv6 by routing":             {"", "[fd00:101::201]:3260", false, reach.Verdict{State: mallee.Reachable, Evidence: mallee.ByNeighbour}},
-		"IPv6 is silent":              {"eth2", "[fd00:102::202]:3260", false, reach.Verdict{State: mallee.Unreachable, Reason: "fd00:102::202 does not answer on eth2"}},
-		"IPv6 other subnet":           {"eth1", "[fd00:102::201]:3260", false, reach.Verdict{State: mallee.Unreachable, Reason: "no route to fd00:102::201 over eth1"}},
-		"IPv6 gateway":                {"", "[fd07::1]:3260", false, reach.Verdict{State: mallee.ReachUnsure, Evidence: mallee.ByGateway, Reason: "it is behind the gateway fd00:101::201, and only a connection would tell"}},
-		"IPv6 own address":            {"", "[fd00:101::5]:3260", false, reach.Verdict{State: mallee.Reachable}},
-		"zone":                        {"", "[fe80::201%eth1]:3260", false, reach.Verdict{State: mallee.Reachable, Evidence: mallee.ByNeighbour}},
-		"link-local over device":      {"eth1", "[fe80::201]:3260", false, reach.Verdict{State: mallee.Reachable, Evidence: mallee.ByNeighbour}},
-		"link-local is silent":        {"eth2", "[fe80::201]:3260", false, reach.Verdict{State: mallee.Unreachable, Reason: "fe80::201 does not answer on eth2"}},
-		"zone and device differ":      {"eth2", "[fe80::201%eth1]:3260", false, reach.Verdict{State: mallee.Unresolved, Reason: "its zone is eth1, its device eth2"}},
+		"answers":                             {"eth1", "10.101.1.201:3260", false, answers},
+		"answers on routing's device":         {"", "10.102.1.201:3260", false, answers},
+		"is silent":                           {"eth1", "10.101.1.202:3260", false, unreachable("10.101.1.202 does not answer on eth1")},
+		"other subnet":                        {"eth1", "10.102.1.201:3260", false, unreachable("no route to 10.102.1.201 over eth1")},
+		"no route":                            {"", "10.5.1.1:3260", false, unreachable("no route to 10.5.1.1")},
+		"prohibited":                          {"", "10.6.1.1:3260", false, unreachable("no route to 10.6.1.1")},
+		"no carrier":                          {"lonely", "10.103.1.201:3260", false, unreachable("lonely has no carrier")},
+		"no carrier, by routing":              {"", "10.103.1.201:3260", false, unreachable("lonely has no carrier")},
+		"device down":                         {"nobody", "10.103.1.201:3260", false, unreachable("nobody is down")},
+		"no device":                           {"eth9", "10.101.1.201:3260", false, reach.Verdict{State: mallee.Unresolved, Reason: "there is no network device eth9"}},
+		"gateway":                             {"", "10.7.7.7:3260", false, behind("10.101.1.201")},
+		"gateway over device":                 {"eth1", "10.7.7.7:3260", false, behind("10.101.1.201")},
+		"gateway is silent":                   {"eth1", "10.8.1.1:3260", false, unreachable("the gateway 10.101.1.254 does not answer on eth1")},
+		"gateway of IPv6":                     {"", "10.9.1.1:3260", false, behind("fd00:101::201")},
+		"gateway over one of several devices": {"eth2", "10.10.1.1:3260", false, behind("10.102.1.201")},
+		"gateway by the source address":       {"eth1", "10.11.1.1:3260", false, unreachable("the gateway 10.101.1.253 does not answer on eth1")},
+		"no ARP":                              {"quiet", "10.104.1.201:3260", false, reach.Verdict{State: mallee.ReachUnsure, Reason: "cannot ask for 10.104.1.201 on quiet: it is not an Ethernet, and only a connection would tell"}},
+		"own address":                         {"", "10.101.1.5:3260", false, reach.Verdict{State: mallee.Reachable}},
+		"IPv6 answers":                        {"eth2", "[fd00:102::201]:3260", false, answers},
+		"IPv6 by routing":                     {"", "[fd00:101::201]:3260", false, answers},
+		"IPv6 is silent":                      {"eth2", "[fd00:102::202]:3260", false, unreachable("fd00:102::202 does not answer on eth2")},
+		"IPv6 other subnet":                   {"eth1", "[fd00:102::201]:3260", false, unreachable("no route to fd00:102::201 over eth1")},
+		"IPv6 gateway":                        {"", "[fd07::1]:3260", false, behind("fd00:101::201")},
+		"IPv6 own address":                    {"", "[fd00:101::5]:3260", false, reach.Verdict{State: mallee.Reachable}},
+		"zone":                                {"", "[fe80::201%eth1]:3260", false, answers},
+		"link-local over device":              {"eth1", "[fe80::201]:3260", false, answers},
+		"link-local is silent":                {"eth2", "[fe80::201]:3260", false, unreachable("fe80::201 does not answer on eth2")},
+		"zone and device differ":              {"eth2", "[fe80::201%eth1]:3260", false, reach.Verdict{State: mallee.Unresolved, Reason: "its zone is eth1, its device eth2"}},
 
-		"connection":                 {"eth1", "10.101.1.201:3260", true, reach.Verdict{State: mallee.Reachable, Evidence: mallee.ByTCP}},
-		"connection by routing":      {"", "10.102.1.201:3260", true, reach.Verdict{State: mallee.Reachable, Evidence: mallee.ByTCP}},
-		"connection through gateway": {"eth1", "10.7.7.7:3260", true, reach.Verdict{State: mallee.Reachable, Evidence: mallee.ByTCP}},
-		"connection over IPv6":       {"eth1", "[fd00:101::201]:3260", true, reach.Verdict{State: mallee.Reachable, Evidence: mallee.ByTCP}},
-		"connection to link-local":   {"eth1", "[fe80::201]:3260", true, reach.Verdict{State: mallee.Reachable, Evidence: mallee.ByTCP}},
-		"connection refused":         {"eth1", "10.101.1.201:3261", true, reach.Verdict{State: mallee.Unreachable, Reason: "connect: connection refused"}},
-		"connection to a silent one": {"eth1", "10.101.1.202:3260", true, reach.Verdict{State: mallee.Unreachable, Reason: "it takes no connection within 2s"}},
-		"connection without route":   {"", "10.5.1.1:3260", true, reach.Verdict{State: mallee.Unreachable, Reason: "connect: network is unreachable"}},
-		"connection without carrier": {"lonely", "10.103.1.201:3260", true, reach.Verdict{State: mallee.Unreachable, Reason: "lonely has no carrier"}},
+		"connection":                 {"eth1", "10.101.1.201:3260", true, connects},
+		"connection by routing":      {"", "10.102.1.201:3260", true, connects},
+		"connection through gateway": {"eth1", "10.7.7.7:3260", true, connects},
+		"connection over IPv6":       {"eth1", "[fd00:101::201]:3260", true, connects},
+		"connection to link-local":   {"eth1", "[fe80::201]:3260", true, connects},
+		"connection refused":         {"eth1", "10.101.1.201:3261", true, unreachable("connect: connection refused")},
+		"connection to a silent one": {"eth1", "10.101.1.202:3260", true, unreachable("it takes no connection within 2s")},
+		"connection without route":   {"", "10.5.1.1:3260", true, unreachable("connect: network is unreachable")},
+		"connection without carrier": {"lonely", "10.103.1.201:3260", true, unreachable("lonely has no carrier")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := reach.Judge(t.Context(), c.device, netip.MustParseAddrPort(c.portal), c.probe)
@@ -220,10 +238,112 @@ func testReach(t *testing.T) {
 				t.Errorf("(-want +got)\n%s", d)
 			}
 			if got.Evidence == mallee.ByTCP {
-				if end := p.tell("ended"); !strings.HasPrefix(end, "reset: true") {
-					t.Errorf("the portal has seen the connection end otherwise: %s", end)
+				if end := p.tell("ended"); !strings.HasSuffix(end, syscall.ECONNRESET.Error()) {
+					t.Errorf("the portal has seen the connection end with %s", end)
 				}
 			}
 		})
+	}
+
+	t.Run("all at once", func(t *testing.T) { testAllAtOnce(t, answers) })
+	t.Run("without CAP_NET_RAW", testWithoutPrivilege)
+	t.Run("no time", testNoTime)
+	t.Run("devices", testDevices)
+}
+
+func unreachable(reason string) reach.Verdict {
+	return reach.Verdict{State: mallee.Unreachable, Reason: reason}
+}
+
+func behind(gateway string) reach.Verdict {
+	return reach.Verdict{State: mallee.ReachUnsure, Evidence: mallee.ByGateway, Reason: "it is behind the gateway " + gateway + ", and only a connection would tell"}
+}
+
+// Each hears its own answer among those to the others.
+func testAllAtOnce(t *testing.T, answers reach.Verdict) {
+	var looks sync.WaitGroup
+	for i := range 64 {
+		looks.Go(func() {
+			host, want := 201+i%2, answers
+			if host == 202 {
+				want = unreachable(fmt.Sprintf("10.10%d.1.202 does not answer on eth%d", 1+i/2%2, 1+i/2%2))
+			}
+			portal := netip.MustParseAddrPort(fmt.Sprintf("10.10%d.1.%d:3260", 1+i/2%2, host))
+			if got := reach.Judge(t.Context(), "", portal, false); got != want {
+				t.Errorf("%s: got %+v, want %+v", portal, got, want)
+			}
+		})
+	}
+	looks.Wait()
+}
+
+// Who may not ask says so, and says nothing of the portal.
+func testWithoutPrivilege(t *testing.T) {
+	verdicts := make(chan reach.Verdict)
+	go func() {
+		defer close(verdicts)
+		runtime.LockOSThread() // which ends with this goroutine, and its capabilities with it
+		header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+		var sets [2]unix.CapUserData
+		if err := unix.Capget(&header, &sets[0]); err != nil {
+			t.Error(err)
+			return
+		}
+		sets[0].Effective &^= 1 << unix.CAP_NET_RAW
+		if err := unix.Capset(&header, &sets[0]); err != nil {
+			t.Error(err)
+			return
+		}
+		verdicts <- reach.Judge(t.Context(), "eth1", netip.MustParseAddrPort("10.101.1.202:3260"), false)
+		verdicts <- reach.Judge(t.Context(), "eth1", netip.MustParseAddrPort("[fd00:101::202]:3260"), false)
+	}()
+	for v := range verdicts {
+		if v.State != mallee.ReachUnsure || !strings.Contains(v.Reason, "CAP_NET_RAW") {
+			t.Errorf("got %+v", v)
+		}
+	}
+}
+
+func testNoTime(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if v := reach.Judge(ctx, "eth1", netip.MustParseAddrPort("10.101.1.201:3260"), false); v.State != mallee.ReachUnsure || !strings.HasSuffix(v.Reason, "context canceled") {
+		t.Errorf("got %+v", v)
+	}
+}
+
+func testDevices(t *testing.T) {
+	ip(t, "link add many type veth peer name zz")
+	var want []string
+	for i := range 300 {
+		address := fmt.Sprintf("10.105.%d.%d/16", i/250, 1+i%250)
+		want = append(want, address)
+		ip(t, "address add "+address+" dev many")
+	}
+	list, err := reach.Devices()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]mallee.NetDevice{}
+	var names []string
+	for _, d := range list {
+		names = append(names, d.Name)
+		got[d.Name] = d
+	}
+	if d := cmp.Diff([]string{"eth1", "eth2", "lonely", "many", "nobody", "quiet", "zz"}, names); d != "" {
+		t.Errorf("devices (-want +got)\n%s", d)
+	}
+	for name, up := range map[string]bool{"eth1": true, "lonely": false, "nobody": false, "quiet": true} {
+		if got[name].Up != up {
+			t.Errorf("%s is up: %t", name, got[name].Up)
+		}
+	}
+	if d := cmp.Diff(mallee.NetDevice{Name: "many", Addresses: want}, got["many"]); d != "" {
+		t.Errorf("addresses (-want +got)\n%s", d)
+	}
+	for _, address := range []string{"10.101.1.5/24", "10.101.1.6/24", "fd00:101::5/64"} {
+		if !slices.Contains(got["eth1"].Addresses, address) {
+			t.Errorf("%s is not among %q", address, got["eth1"].Addresses)
+		}
 	}
 }

@@ -87,7 +87,7 @@ func (s solicitation) await(f *os.File, deadline time.Time) error {
 		var failed error
 		err := c.Read(func(fd uintptr) bool {
 			n, controlled, _, _, failed = unix.Recvmsg(int(fd), packet, control, 0)
-			return !errors.Is(failed, unix.EAGAIN) && !errors.Is(failed, unix.EINTR)
+			return !errors.Is(failed, unix.EAGAIN)
 		})
 		if err != nil {
 			return err

@@ -51,14 +51,19 @@ func Judge(ctx context.Context, netDevice string, portal netip.AddrPort, connect
 	case zone != "" && zone != device:
 		return Verdict{State: mallee.Unresolved, Reason: fmt.Sprintf("its zone is %s, its device %s", zone, device)}
 	}
-	var index int
+	if device == "" && addr.Is6() && addr.IsLinkLocalUnicast() {
+		return Verdict{State: mallee.Unresolved, Reason: fmt.Sprintf("nothing tells on which link %s is", addr)}
+	}
+	var index int // of no device
 	if device != "" {
-		d, err := net.InterfaceByName(device)
-		if err != nil {
+		d, found, err := findDevice(func(d net.Interface) bool { return d.Name == device })
+		switch {
+		case err != nil:
+			return unsure(err)
+		case !found:
 			return Verdict{State: mallee.Unresolved, Reason: fmt.Sprintf("there is no network device %s", device)}
-		}
-		if problem := linkProblem(*d); problem != "" {
-			return Verdict{State: mallee.Unreachable, Reason: problem}
+		case linkProblem(d) != "":
+			return Verdict{State: mallee.Unreachable, Reason: linkProblem(d)}
 		}
 		index = d.Index
 	}
@@ -79,18 +84,20 @@ func Judge(ctx context.Context, netDevice string, portal netip.AddrPort, connect
 
 // judgeNeighbour asks the portal itself or, when there is one, the gateway on the way to it.
 func judgeNeighbour(ctx context.Context, addr netip.Addr, r route) Verdict {
-	d, err := net.InterfaceByIndex(r.device)
-	if err != nil {
-		return unsure(fmt.Errorf("cannot look up the device of the route to %s: %w", addr, err))
-	}
-	if problem := linkProblem(*d); problem != "" {
-		return Verdict{State: mallee.Unreachable, Reason: problem}
+	d, found, err := findDevice(func(d net.Interface) bool { return d.Index == r.device })
+	switch {
+	case err != nil:
+		return unsure(err)
+	case !found:
+		return unsure(fmt.Errorf("the device of the route to %s has gone", addr))
+	case linkProblem(d) != "":
+		return Verdict{State: mallee.Unreachable, Reason: linkProblem(d)}
 	}
 	asked := addr
 	if r.gateway.IsValid() {
 		asked = r.gateway
 	}
-	answers, err := ask(ctx, *d, r.source, asked)
+	answers, err := ask(ctx, d, r.source, asked)
 	switch {
 	case err != nil:
 		return unsure(err)

@@ -5,7 +5,6 @@ package reach
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"net/netip"
 	"os"
 	"syscall"
@@ -21,8 +20,11 @@ type route struct {
 	source  netip.Addr // that it would have; invalid when the kernel names none
 }
 
-// errNoRoute is the error for an address that the kernel has no way to.
-var errNoRoute = errors.New("no route")
+var (
+	// errNoRoute is the error for an address that the kernel has no way to.
+	errNoRoute   = errors.New("no route")
+	errMalformed = errors.New("the kernel's answer is malformed")
+)
 
 // routeTo asks the kernel how a connection to addr would leave, through the
 // device with that index unless it is 0.
@@ -50,9 +52,10 @@ func routeTo(addr netip.Addr, device int) (route, error) {
 	}
 	// Where no route fits and a device is given, the kernel takes the address for
 	// one on the link (net/ipv4/route.c, ip_route_output_key_hash_rcu). Asked for
-	// the entry of its table, it admits that there is none.
+	// the entry of its table, it admits that there is none; one that is there may
+	// have several devices, and tells nothing more.
 	again.entry = true
-	if _, err = askRoute(fd, again); err != nil {
+	if _, err := askRoute(fd, again); errors.Is(err, errNoRoute) {
 		return route{}, err
 	}
 	return r, nil
@@ -119,39 +122,51 @@ func appendAttribute(b []byte, kind uint16, value []byte) []byte {
 func parseRoute(b []byte) (route, error) {
 	messages, err := syscall.ParseNetlinkMessage(b)
 	if err != nil || len(messages) == 0 {
-		return route{}, fmt.Errorf("the kernel's answer is malformed")
+		return route{}, errMalformed
 	}
 	m := messages[0]
 	if m.Header.Type == unix.NLMSG_ERROR && len(m.Data) >= 4 {
-		errno := syscall.Errno(-int32(binary.NativeEndian.Uint32(m.Data)))
-		if errno == unix.ENETUNREACH || errno == unix.EHOSTUNREACH || errno == unix.EACCES { // EACCES is a route of type "prohibit"
-			return route{}, errNoRoute
-		}
-		return route{}, os.NewSyscallError("RTM_GETROUTE", errno)
+		return route{}, routeError(syscall.Errno(-int32(binary.NativeEndian.Uint32(m.Data))))
 	}
 	if m.Header.Type != unix.RTM_NEWROUTE || len(m.Data) < unix.SizeofRtMsg {
-		return route{}, fmt.Errorf("the kernel's answer is no route, but of type %d", m.Header.Type)
+		return route{}, errMalformed
 	}
 	attributes, err := syscall.ParseNetlinkRouteAttr(&m)
 	if err != nil {
-		return route{}, fmt.Errorf("the kernel's answer is malformed")
+		return route{}, errMalformed
 	}
-	r := route{local: m.Data[7] == unix.RTN_LOCAL}
+	r, ok := route{local: m.Data[7] == unix.RTN_LOCAL}, true
 	for _, a := range attributes {
 		switch a.Attr.Type {
 		case unix.RTA_OIF:
-			if len(a.Value) == 4 {
+			if ok = ok && len(a.Value) == 4; ok {
 				r.device = int(binary.NativeEndian.Uint32(a.Value))
 			}
 		case unix.RTA_GATEWAY:
-			r.gateway, _ = netip.AddrFromSlice(a.Value)
-		case unix.RTA_VIA: // a gateway of another family: struct rtvia
-			if len(a.Value) > 2 {
-				r.gateway, _ = netip.AddrFromSlice(a.Value[2:])
-			}
+			ok = setAddr(&r.gateway, a.Value) && ok
+		case unix.RTA_VIA: // a gateway of the other family: struct rtvia
+			ok = setAddr(&r.gateway, a.Value[min(2, len(a.Value)):]) && ok
 		case unix.RTA_SRC, unix.RTA_PREFSRC:
-			r.source, _ = netip.AddrFromSlice(a.Value)
+			ok = setAddr(&r.source, a.Value) && ok
 		}
 	}
+	if !ok || r.device == 0 {
+		return route{}, errMalformed
+	}
 	return r, nil
+}
+
+func setAddr(a *netip.Addr, value []byte) (ok bool) {
+	*a, ok = netip.AddrFromSlice(value)
+	return ok
+}
+
+// routeError returns what a refusal means: a route may exist to say that there is
+// none, of type "unreachable" or "prohibit" (net/ipv4/fib_semantics.c, fib_props).
+func routeError(errno syscall.Errno) error {
+	switch errno {
+	case unix.ENETUNREACH, unix.EHOSTUNREACH, unix.EACCES:
+		return errNoRoute
+	}
+	return os.NewSyscallError("RTM_GETROUTE", errno)
 }
