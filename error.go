@@ -21,7 +21,9 @@ const (
 	IncorrectState   Kind = "incorrect state"   // not now; another state must come first
 	Modifying        Kind = "modifying"         // not now; the volume is still growing
 	PathsUnreachable Kind = "paths unreachable" // a machine would be left with too few paths; it can be forced
+	Changed          Kind = "changed"           // the value is no longer the one that the caller has seen
 	TooMany          Kind = "too many"          // there may be no more of these
+	OverLimit        Kind = "over a limit"      // more than the admin allows
 	ZoneMismatch     Kind = "zone mismatch"     // the volume and the node are in different partitions
 	Exhausted        Kind = "exhausted"         // the pool has no room
 	ReadOnly         Kind = "read-only"         // the value cannot be set

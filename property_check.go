@@ -82,7 +82,7 @@ func checkCHAPUser(value string) error {
 
 func checkBackend(value string) error {
 	if value != backend {
-		return fmt.Errorf("Cannot modify %s: new value is not a valid value.  Legal values are: %s", PropertyBackend, backend) //nolint:revive,staticcheck // the original's words
+		return fmt.Errorf("Cannot modify %s new value is not a valid value.  Legal values are: %s", PropertyBackend, backend) //nolint:revive,staticcheck // the original's words
 	}
 	return nil
 }

@@ -4,14 +4,11 @@ package clc
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/mallee-io/mallee"
 	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
@@ -248,61 +245,4 @@ func TestAgentsKeepToTheirPart(t *testing.T) {
 	wantError(t, err, mallee.Denied, "nc1")
 	_, err = c.dial(rpc.SC, "sc1", partition).ReportNode(t.Context(), &cloudv1.NodeReport{})
 	wantError(t, err, mallee.Denied, "sc1")
-}
-
-func TestProperties(t *testing.T) {
-	c := newCluster(t)
-	if list, err := c.Properties(t.Context()); err != nil || len(list) != 0 {
-		t.Errorf("without a partition there are properties %v, %v", list, err)
-	}
-	s, n := c.sc("sc1", partition), c.nc("nc1")
-	s.until("the first state", func(*cloudv1.PartitionState) bool { return true })
-	want := []mallee.Property{
-		{Name: "PARTI00.storage.ncpaths", Value: "nopath", Default: "nopath", Description: "iSCSI Paths for NC. Default value is 'nopath'"},
-		{Name: "PARTI00.storage.nopathtimeout", Value: "120", Default: "120", Description: "How long I/O waits while a volume has no usable path, in seconds."},
-		{Name: "PARTI00.storage.sanhost", Description: "Hostname for SAN device."},
-		{Name: "PARTI00.storage.scpaths", Value: "nopath", Default: "nopath", Description: "iSCSI Paths for SC. Default value is 'nopath'"},
-	}
-	list, err := c.Properties(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(want, list); diff != "" {
-		t.Error(diff)
-	}
-
-	const paths = "10.107.1.200,10.107.1.201"
-	change, err := c.SetProperty(t.Context(), "PARTI00.storage.ncpaths", paths)
-	if diff := cmp.Diff(mallee.PropertyChange{Name: "PARTI00.storage.ncpaths", Value: paths, OldValue: "nopath"}, change); diff != "" || err != nil {
-		t.Error(diff, err)
-	}
-	n.until("the new paths", func(m *cloudv1.NodeState) bool { return m.Ncpaths == paths && m.NopathTimeoutSeconds == 120 })
-	if _, err := c.SetProperty(t.Context(), "PARTI00.storage.sanhost", "10.109.1.26,10.109.1.27"); err != nil {
-		t.Fatal(err)
-	}
-	s.until("the SAN", func(m *cloudv1.PartitionState) bool { return m.Sanhost == "10.109.1.26,10.109.1.27" })
-	if _, err := c.SetProperty(t.Context(), "PARTI00.storage.nopathtimeout", "30"); err != nil {
-		t.Fatal(err)
-	}
-	n.until("the new timeout", func(m *cloudv1.NodeState) bool { return m.NopathTimeoutSeconds == 30 })
-	c.restart()
-	change, err = c.ResetProperty(t.Context(), "PARTI00.storage.ncpaths")
-	if diff := cmp.Diff(mallee.PropertyChange{Name: "PARTI00.storage.ncpaths", Value: "nopath", OldValue: paths}, change); diff != "" || err != nil {
-		t.Error(diff, err)
-	}
-
-	for name, value := range map[string]string{
-		"storage.ncpaths": "", "storage.scpaths": "10.1.1.1,,10.1.1.2", "storage.sanhost": "san1", "storage.nopathtimeout": "0",
-	} {
-		t.Run(fmt.Sprintf("%s=%q", name, value), func(t *testing.T) {
-			_, err := c.SetProperty(t.Context(), "PARTI00."+name, value)
-			wantError(t, err, mallee.Invalid, "PARTI00."+name)
-		})
-	}
-	for _, name := range []string{"PARTI00.storage.nothing", "NOWHERE.storage.ncpaths", "storage.ncpaths", "", "a/b.storage.ncpaths"} {
-		t.Run(name, func(t *testing.T) {
-			_, err := c.SetProperty(t.Context(), name, "nopath")
-			wantError(t, err, mallee.NotFound, name)
-		})
-	}
 }

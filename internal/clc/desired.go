@@ -15,7 +15,12 @@ import (
 // error is left out: nobody wants it made any more, and it is not yet to be
 // removed.
 func (v *view) partitionState(partition string) *cloudv1.PartitionState {
-	s := &cloudv1.PartitionState{Partition: partition, Sanhost: v.settings(partition)[sanHost]}
+	settings := v.settings(partition)
+	s := &cloudv1.PartitionState{
+		Partition: partition, Sanhost: settings[mallee.PropertySANHost], Scpaths: settings[mallee.PropertySCPaths],
+		SanUser: settings[mallee.PropertySANUser], SanPassword: settings[mallee.PropertySANPassword],
+		ResourcePrefix: settings[mallee.PropertyResourcePrefix], ResourceSuffix: settings[mallee.PropertyResourceSuffix],
+	}
 	for _, id := range slices.Sorted(maps.Keys(v.volumes)) {
 		r := v.volumes[id]
 		if r.Partition != partition || r.State == mallee.VolumeError {
@@ -44,7 +49,7 @@ func (v *view) partitionState(partition string) *cloudv1.PartitionState {
 		_, node, _ := v.node(a.InstanceID)
 		s.Exports = append(s.Exports, &cloudv1.DesiredExport{
 			VolumeId: id, InstanceId: string(a.InstanceID), Initiator: string(a.Initiator),
-			Generation: a.Generation, Wanted: !a.Released, RequestId: string(a.RequestID), Chap: chap(node.CHAP),
+			Generation: a.Generation, Wanted: !a.Released, RequestId: string(a.RequestID), Chap: chap(node.CHAP, settings),
 		})
 	}
 	return s
@@ -54,7 +59,9 @@ func (v *view) partitionState(partition string) *cloudv1.PartitionState {
 func (v *view) nodeState(r nodeRecord) *cloudv1.NodeState {
 	settings := v.settings(r.Partition)
 	s := &cloudv1.NodeState{
-		InstanceId: string(r.InstanceID), Chap: chap(r.CHAP), Ncpaths: settings[ncPaths], NopathTimeoutSeconds: seconds(settings[noPathTimeout]),
+		InstanceId: string(r.InstanceID), Chap: chap(r.CHAP, settings), Ncpaths: settings[mallee.PropertyNCPaths],
+		NopathTimeoutSeconds: uint32(number(settings[mallee.PropertyNoPathTimeout])),
+		MinPaths:             uint32(number(settings[mallee.PropertyMinPaths])),
 	}
 	for _, id := range v.byInstance[r.InstanceID] {
 		a := v.attachments[id]
@@ -70,19 +77,24 @@ func (v *view) nodeState(r nodeRecord) *cloudv1.NodeState {
 	return s
 }
 
-// chap returns nil for a node that has not connected since it was to get one.
-func chap(c mallee.CHAP) *cloudv1.Chap {
+// chap returns what a node proves itself with: its own secret, under its own name
+// unless chapuser gives all nodes one. It returns nil for a node that has not
+// connected since it was to get a secret.
+func chap(c mallee.CHAP, settings map[string]string) *cloudv1.Chap {
 	if c.Username == "" {
 		return nil
+	}
+	if user := settings[mallee.PropertyCHAPUser]; user != mallee.NoUser {
+		c.Username = user
 	}
 	return &cloudv1.Chap{Username: c.Username, Password: c.Password}
 }
 
-// seconds reads a value that checkSeconds has passed.
-func seconds(value string) uint32 {
-	n, err := strconv.ParseUint(value, 10, 32)
+// number reads a value that its property's check has passed.
+func number(value string) int {
+	n, err := strconv.Atoi(value)
 	if err != nil {
 		return 0
 	}
-	return uint32(n)
+	return n
 }

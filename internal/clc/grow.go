@@ -42,6 +42,9 @@ func (c *Controller) GrowVolume(ctx context.Context, id mallee.VolumeID, sizeGiB
 		case sizeGiB == r.SizeGiB:
 			return refuse(op, mallee.Invalid, string(id), "new size has to be larger than existing size: it has %d GiB", r.SizeGiB)
 		}
+		if err := c.checkLimits(ctx, tx, op, string(id), r.Partition, sizeGiB, sizeGiB-r.SizeGiB); err != nil {
+			return err
+		}
 		if err := c.checkRoom(op, string(id), r.Partition, sizeGiB, sizeGiB-r.SizeGiB); err != nil {
 			return err
 		}

@@ -89,9 +89,7 @@ func TestRenewalUnderRunningStreams(t *testing.T) {
 			t.Fatal("the certificate was not renewed")
 		}
 	}
-	if _, err := c.SetProperty(t.Context(), "PARTI00.storage.ncpaths", "10.107.1.200"); err != nil {
-		t.Fatal(err)
-	}
+	c.set("PARTI00.storage.ncpaths", "10.107.1.200")
 	n.until("the new paths over the stream of the first certificate", func(m *cloudv1.NodeState) bool { return m.Ncpaths == "10.107.1.200" })
 	c.renewed(b) // which uses it, over a connection of its own
 	if _, err := n.client.ReportNode(t.Context(), &cloudv1.NodeReport{}); err != nil {
@@ -252,9 +250,7 @@ func TestNobodyReachesBeyondItsPart(t *testing.T) {
 	if paths, err := c.Paths(t.Context()); err != nil || len(paths) != 0 {
 		t.Errorf("a node has told of the paths of another: %v, %v", paths, err)
 	}
-	if _, err := c.SetProperty(t.Context(), "PARTI00.storage.ncpaths", "10.107.1.200"); err != nil {
-		t.Fatal(err)
-	}
+	c.set("PARTI00.storage.ncpaths", "10.107.1.200")
 	other.until("the new paths and nothing of the other node", func(m *cloudv1.NodeState) bool {
 		if len(m.Attachments) > 0 || m.GetChap().GetUsername() != string(other.instance) {
 			t.Errorf("a node is told %v", m)

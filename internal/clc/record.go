@@ -26,6 +26,7 @@ var (
 	tagSets     = store.NewTable[tagRecord]("tags", 1)
 	members     = store.NewTable[memberRecord]("members", 1)
 	joinTokens  = store.NewTable[joinTokenRecord]("join-tokens", 1)
+	events      = store.NewTable[eventRecord]("property-events", 1)
 )
 
 // table is what all tables have in common, whatever their records are.
@@ -36,7 +37,7 @@ type table interface {
 
 // tables returns all of them. What is missing here could not be restored.
 func tables() []table {
-	return []table{clouds, volumes, attachments, nodes, initiators, partitions, properties, keys, tokens, tagSets, members, joinTokens}
+	return []table{clouds, volumes, attachments, nodes, initiators, partitions, properties, keys, tokens, tagSets, members, joinTokens, events}
 }
 
 type volumeRecord struct {
@@ -136,9 +137,26 @@ type joinTokenRecord struct {
 type initiatorRecord struct{ Node string }
 
 // partitionRecord exists for every partition that has had a storage controller.
-type partitionRecord struct{ Created time.Time }
+type partitionRecord struct {
+	Created time.Time
+	// Changes counts the changes of the partition's properties. Nobody else's
+	// stand between two that read the same number.
+	Changes uint64 `json:",omitzero"`
+}
 
 type propertyRecord struct{ Value string }
+
+// eventRecord is a change of a property. Its id is the partition and a place among
+// keptEvents, in which the next change overwrites it that comes to this place.
+type eventRecord struct {
+	Number    uint64                // of the partition's changes
+	Change    mallee.PropertyChange // as people may see it
+	Time      time.Time
+	AccessKey string
+	RequestID mallee.RequestID
+	Reset     bool `json:",omitzero"`
+	Forced    bool `json:",omitzero"`
+}
 
 // keyRecord is an access key; its id is the public half.
 type keyRecord struct{ Secret string }

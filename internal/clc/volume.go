@@ -57,6 +57,9 @@ func (c *Controller) CreateVolume(ctx context.Context, spec mallee.VolumeSpec) (
 			Partition: spec.Partition, SizeGiB: spec.SizeGiB, Type: spec.Type, State: mallee.VolumeCreating,
 			Created: time.Now().UTC(), Token: spec.ClientToken, RequestID: telemetry.RequestID(ctx),
 		}
+		if err := c.checkLimits(ctx, tx, op, spec.Partition, spec.Partition, spec.SizeGiB, spec.SizeGiB); err != nil {
+			return err
+		}
 		if err := c.checkRoom(op, spec.Partition, spec.Partition, spec.SizeGiB, spec.SizeGiB); err != nil {
 			return err
 		}

@@ -37,6 +37,8 @@ func code(k mallee.Kind) string {
 		return "PathsUnreachable"
 	case mallee.TooMany:
 		return "TagLimitExceeded"
+	case mallee.OverLimit:
+		return "VolumeLimitExceeded"
 	case mallee.ZoneMismatch:
 		return "InvalidVolume.ZoneMismatch"
 	case mallee.Exhausted:

@@ -63,35 +63,52 @@ func (a api) describeProperties(ctx context.Context, in describePropertiesIn) (*
 	return out, nil
 }
 
+// change is one wish, alone or among others.
+type change struct {
+	Name    string  `query:"Name,required"`
+	Value   *string `query:"Value"` // may be empty, which is not the same as absent
+	Reset   bool    `query:"Reset"`
+	IfValue *string `query:"IfValue"` // of ours
+}
+
+func (c change) set() (mallee.PropertySet, error) {
+	set := mallee.PropertySet{Name: c.Name, Reset: c.Reset, If: c.IfValue}
+	switch {
+	case c.Reset && c.Value != nil:
+		return set, query.Faultf("InvalidParameterCombination", "Failed to set property: %s: give Value or Reset, not both", c.Name)
+	case !c.Reset && c.Value == nil:
+		return set, query.Faultf("MissingParameter", "Failed to set property: %s: the request must contain the parameter Value or Reset", c.Name)
+	case !c.Reset:
+		set.Value = *c.Value
+	}
+	return set, nil
+}
+
 type modifyPropertyValueIn struct {
-	Name  string  `query:"Name,required"`
-	Value *string `query:"Value"` // may be empty, which is not the same as absent
-	Reset bool    `query:"Reset"`
+	change
+	Force bool `query:"Force"` // of ours
 }
 
 type modifyPropertyValueOut struct {
 	reply
+	changeItem
+	Warnings []string `xml:"euca:warnings>euca:item"` // of ours
+}
+
+type changeItem struct {
 	Name     string `xml:"euca:name"`
 	Value    string `xml:"euca:value"`
 	OldValue string `xml:"euca:oldValue"`
 }
 
 func (a api) modifyPropertyValue(ctx context.Context, in modifyPropertyValueIn) (*modifyPropertyValueOut, error) {
-	change, err := a.modify(ctx, in)
+	set, err := in.set()
 	if err != nil {
 		return nil, err
 	}
-	return &modifyPropertyValueOut{reply: newReply(ctx), Name: change.Name, Value: change.Value, OldValue: change.OldValue}, nil
-}
-
-func (a api) modify(ctx context.Context, in modifyPropertyValueIn) (mallee.PropertyChange, error) {
-	switch {
-	case in.Reset && in.Value != nil:
-		return mallee.PropertyChange{}, query.Faultf("InvalidParameterCombination", "Failed to set property: %s: give Value or Reset, not both", in.Name)
-	case in.Reset:
-		return a.properties.ResetProperty(ctx, in.Name)
-	case in.Value == nil:
-		return mallee.PropertyChange{}, query.Faultf("MissingParameter", "Failed to set property: %s: the request must contain the parameter Value or Reset", in.Name)
+	changes, warnings, err := a.properties.SetProperties(ctx, []mallee.PropertySet{set}, in.Force)
+	if err != nil {
+		return nil, err
 	}
-	return a.properties.SetProperty(ctx, in.Name, *in.Value)
+	return &modifyPropertyValueOut{newReply(ctx), changeItem(changes[0]), warnings}, nil
 }

@@ -12,25 +12,41 @@ import (
 func fault(e *mallee.Error) *query.Fault {
 	switch e.Kind {
 	case mallee.NotFound:
-		return query.Faultf("InvalidProperty.NotFound", "Failed to set property: No such property: %s", e.ID)
+		return query.Faultf("InvalidProperty.NotFound", "%sNo such property: %s", prefix(e), e.ID)
 	case mallee.ReadOnly:
-		return failedToSet("OperationNotPermitted", e)
+		return failed("OperationNotPermitted", e)
 	case mallee.PathsUnreachable:
-		return failedToSet("PathsUnreachable", e)
+		f := failed("PathsUnreachable", e)
+		f.Whole = true // it tells of each machine and path
+		return f
+	case mallee.Changed:
+		return failed("PropertyChanged", e)
 	case mallee.IncorrectState:
-		return failedToSet("IncorrectState", e)
+		return failed("IncorrectState", e)
 	case mallee.Denied:
 		return &query.Fault{Code: "UnauthorizedOperation", Message: e.Error()}
 	case mallee.Unavailable:
 		return &query.Fault{Code: "Unavailable", Message: e.Error()}
 	}
-	return failedToSet("InvalidParameterValue", e)
+	return failed("InvalidParameterValue", e)
 }
 
-func failedToSet(code string, e *mallee.Error) *query.Fault {
-	message := "Failed to set property: " + e.ID + ": " + e.Err.Error()
+func failed(code string, e *mallee.Error) *query.Fault {
+	message := prefix(e)
+	if e.ID != "" {
+		message += e.ID + ": "
+	}
+	message += e.Err.Error()
 	if e.Hint != "" {
 		message += ". " + e.Hint
 	}
 	return &query.Fault{Code: code, Message: message}
+}
+
+// prefix returns how the original began its texts about sets.
+func prefix(e *mallee.Error) string {
+	if e.Op == "set" || e.Op == "reset" {
+		return "Failed to set property: "
+	}
+	return ""
 }

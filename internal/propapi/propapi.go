@@ -7,7 +7,9 @@
 // Answers are in the namespace http://msgs.eucalyptus.com/eucalyptus, with the
 // prefix "euca" on each element: the oldest clients look for "euca:item" by its
 // literal name. Setting a property that is read-only is an error here, where the
-// original kept silent, and a set that fails has changed nothing.
+// original kept silent, and a set that fails has changed nothing. Some actions and
+// parameters are ours; they are said to be so where they stand, and in
+// docs/reference/properties.md.
 package propapi
 
 import (
@@ -24,12 +26,21 @@ import (
 )
 
 // Properties is what the API needs of the cloud controller. Errors are
-// *mallee.Error of kind NotFound, Invalid or ReadOnly where the caller is at
-// fault; a call that fails has changed nothing.
+// *mallee.Error of kind NotFound, Invalid, ReadOnly, Changed or PathsUnreachable
+// where the caller is at fault; a call that fails has changed nothing.
 type Properties interface {
 	Properties(ctx context.Context) ([]mallee.Property, error) // sorted by name
-	SetProperty(ctx context.Context, name, value string) (mallee.PropertyChange, error)
-	ResetProperty(ctx context.Context, name string) (mallee.PropertyChange, error)
+	// SetProperties makes all changes or none and returns what each has changed, in
+	// their order. With force it makes those too that it would else refuse as
+	// PathsUnreachable.
+	SetProperties(ctx context.Context, sets []mallee.PropertySet, force bool) (changes []mallee.PropertyChange, warnings []string, err error)
+	// PropertyHistory returns the changes of the properties whose names begin with
+	// one of the prefixes, of all when there is none, the newest first and at most
+	// most of them; 0 is no bound.
+	PropertyHistory(ctx context.Context, prefixes []string, most int) ([]mallee.PropertyEvent, error)
+	// CheckPaths tells what a value of an ncpaths or scpaths property means on each
+	// machine; nil is the value that is set.
+	CheckPaths(ctx context.Context, name string, value *string, probe bool) (mallee.PathCheck, error)
 }
 
 // Options is what the API is made of. All fields are required.
@@ -51,6 +62,9 @@ func NewHandler(o Options) http.Handler {
 		Actions: []query.Action{
 			query.HandleRead("DescribeProperties", a.describeProperties),
 			query.Handle("ModifyPropertyValue", a.modifyPropertyValue),
+			query.Handle("ModifyPropertyValues", a.modifyPropertyValues),
+			query.HandleRead("DescribePropertyHistory", a.describePropertyHistory),
+			query.HandleRead("DescribePathReach", a.describePathReach),
 		},
 		CheckVersion: checkVersion,
 		Root:         root,

@@ -39,9 +39,12 @@ const (
 	sanhost   = "PARTI00.storage.sanhost"
 )
 
+var epoch = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
 // memProperties keeps properties in memory, sorted by name.
 type memProperties struct {
 	list   []mallee.Property
+	events []mallee.PropertyEvent // the newest first
 	broken error
 }
 
@@ -62,34 +65,69 @@ func (p *memProperties) Properties(context.Context) ([]mallee.Property, error) {
 	return p.list, p.broken
 }
 
-func (p *memProperties) SetProperty(_ context.Context, name, value string) (mallee.PropertyChange, error) {
-	if p.broken != nil {
-		return mallee.PropertyChange{}, p.broken
+func (p *memProperties) SetProperties(_ context.Context, sets []mallee.PropertySet, force bool) ([]mallee.PropertyChange, []string, error) {
+	if p.broken != nil && (!force || mallee.KindOf(p.broken) != mallee.PathsUnreachable) {
+		return nil, nil, p.broken
 	}
-	i := slices.IndexFunc(p.list, func(q mallee.Property) bool { return q.Name == name })
-	if i < 0 {
-		return mallee.PropertyChange{}, failed(mallee.NotFound, name, errors.New("no such property"))
-	}
-	if p.list[i].ReadOnly {
-		return mallee.PropertyChange{}, failed(mallee.ReadOnly, name, errors.New("it cannot be changed"))
-	}
-	if strings.HasSuffix(name, "paths") {
-		if _, err := mallee.ParsePaths(value); err != nil {
-			return mallee.PropertyChange{}, failed(mallee.Invalid, name, err)
+	list := slices.Clone(p.list)
+	var changes []mallee.PropertyChange
+	for _, set := range sets {
+		i := slices.IndexFunc(list, func(q mallee.Property) bool { return q.Name == set.Name })
+		switch {
+		case i < 0:
+			return nil, nil, failed(mallee.NotFound, set.Name, errors.New("no such property"))
+		case list[i].ReadOnly:
+			return nil, nil, failed(mallee.ReadOnly, set.Name, errors.New("it cannot be changed"))
+		case set.If != nil && *set.If != list[i].Value:
+			return nil, nil, failed(mallee.Changed, set.Name, errors.New("its value is another"))
+		case set.Reset:
+			set.Value = list[i].Default
 		}
+		if strings.HasSuffix(set.Name, "paths") {
+			if _, err := mallee.ParsePaths(set.Value); err != nil {
+				return nil, nil, failed(mallee.Invalid, set.Name, err)
+			}
+		}
+		change := mallee.PropertyChange{Name: set.Name, Value: set.Value, OldValue: list[i].Value}
+		list[i].Value = set.Value
+		changes = append(changes, change)
+		p.events = slices.Insert(p.events, 0, mallee.PropertyEvent{
+			PropertyChange: change, Time: epoch, AccessKey: accessKey, RequestID: "r-1", Reset: set.Reset, Forced: force,
+		})
 	}
-	change := mallee.PropertyChange{Name: name, Value: value, OldValue: p.list[i].Value}
-	p.list[i].Value = value
-	return change, nil
+	p.list = list
+	if force {
+		return changes, []string{"nc2 would have 0 of 2 paths", "nc3 is offline"}, nil
+	}
+	return changes, nil, nil
 }
 
-func (p *memProperties) ResetProperty(ctx context.Context, name string) (mallee.PropertyChange, error) {
-	for _, q := range p.list {
-		if q.Name == name {
-			return p.SetProperty(ctx, name, q.Default)
+func (p *memProperties) PropertyHistory(_ context.Context, prefixes []string, most int) ([]mallee.PropertyEvent, error) {
+	var list []mallee.PropertyEvent
+	for _, e := range p.events {
+		if len(prefixes) == 0 || slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(e.Name, prefix) }) {
+			list = append(list, e)
 		}
 	}
-	return p.SetProperty(ctx, name, "")
+	if most > 0 && most < len(list) {
+		list = list[:most]
+	}
+	return list, p.broken
+}
+
+// CheckPaths tells of one node whatever the value is.
+func (p *memProperties) CheckPaths(_ context.Context, name string, value *string, probe bool) (mallee.PathCheck, error) {
+	if !strings.HasSuffix(name, "paths") {
+		return mallee.PathCheck{}, &mallee.Error{Op: "check", Kind: mallee.Invalid, ID: name, Err: errors.New("it is no list of paths")}
+	}
+	check := somePathCheck(name)
+	if value != nil {
+		check.Value = *value
+	}
+	if probe {
+		check.Sites[0].Reach[0].Evidence = mallee.ByTCP
+	}
+	return check, p.broken
 }
 
 // serve returns a client of an API on p, which trusts the API's certificate.
@@ -176,7 +214,7 @@ func TestRefusals(t *testing.T) {
 		code, message   string // message is what it begins with
 	}{
 		"unknown property": {"PARTI00.storage.nopaths", "x", nil, 400, "InvalidProperty.NotFound", "Failed to set property: No such property: PARTI00.storage.nopaths"},
-		"wrong value":      {ncpaths, "10.107.1.200,nonsense", nil, 400, "InvalidParameterValue", `Failed to set property: ` + ncpaths + `: element 2, "nonsense"`},
+		"wrong value":      {ncpaths, "10.107.1.200,10.107.1.300", nil, 400, "InvalidParameterValue", `Failed to set property: ` + ncpaths + `: element 2 (at character 14), "10.107.1.300"`},
 		"read-only":        {provider, "netapp", nil, 400, "OperationNotPermitted", "Failed to set property: " + provider + ": it cannot be changed"},
 		"no name":          {"", "x", nil, 400, "MissingParameter", "The request must contain the parameter Name"},
 		"fault of ours":    {ncpaths, "nopath", errors.New("etcd at 10.0.0.1 is away"), 500, "InternalError", "An internal error has occurred."},

@@ -20,6 +20,8 @@ const maxMessage = 1024
 type Fault struct {
 	Code    string // for programs: "InvalidVolume.NotFound"
 	Message string // for people; names the value at fault
+	// Whole keeps a message from being cut: one that quotes nothing of any length.
+	Whole bool
 }
 
 // Error returns code and message.
@@ -68,7 +70,7 @@ func (f *Fault) encode(id mallee.RequestID) []byte {
 		Message string
 	}
 	message := f.Message
-	if len(message) > maxMessage {
+	if len(message) > maxMessage && !f.Whole {
 		message = strings.ToValidUTF8(message[:maxMessage], "") + "…"
 	}
 	b, err := xml.Marshal(struct {

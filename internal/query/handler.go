@@ -185,7 +185,7 @@ func (h *Handler) carryOut(ctx context.Context, id mallee.RequestID, c call) ans
 
 func (h *Handler) run(ctx context.Context, id mallee.RequestID, c call) (body []byte, err error) {
 	defer recovered(&err)
-	out, err := c.action.call(ctx, c.parameters)
+	out, err := c.action.call(telemetry.WithAccessKey(ctx, c.accessKey), c.parameters)
 	if err != nil {
 		return nil, err
 	}

@@ -129,7 +129,7 @@ func TestErrorsSurviveTheWire(t *testing.T) {
 
 	for _, kind := range []mallee.Kind{
 		mallee.Invalid, mallee.Malformed, mallee.NotFound, mallee.InUse, mallee.NotAttached, mallee.IncorrectState,
-		mallee.ZoneMismatch, mallee.Exhausted, mallee.ReadOnly, mallee.Mismatch, mallee.Denied, mallee.Unavailable, mallee.PathsUnreachable, mallee.Internal,
+		mallee.ZoneMismatch, mallee.Exhausted, mallee.ReadOnly, mallee.Mismatch, mallee.Denied, mallee.Unavailable, mallee.PathsUnreachable, mallee.Changed, mallee.OverLimit, mallee.Internal,
 	} {
 		t.Run(string(kind), func(t *testing.T) {
 			sent := &mallee.Error{Op: "attach", Kind: kind, ID: "vol-1a2b3c4d", Hint: "detach it first", Err: errors.New("it is elsewhere")}

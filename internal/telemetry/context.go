@@ -12,6 +12,7 @@ import (
 type (
 	attrsKey   struct{}
 	requestKey struct{}
+	accessKey  struct{}
 )
 
 // With returns a context whose log lines carry attrs too.
@@ -30,4 +31,16 @@ func WithRequestID(ctx context.Context, id mallee.RequestID) context.Context {
 func RequestID(ctx context.Context) mallee.RequestID {
 	id, _ := ctx.Value(requestKey{}).(mallee.RequestID)
 	return id
+}
+
+// WithAccessKey returns a context that tells who calls: the holder of that key,
+// whose signature was verified.
+func WithAccessKey(ctx context.Context, key string) context.Context {
+	return context.WithValue(ctx, accessKey{}, key)
+}
+
+// AccessKey returns the key of who calls, or "".
+func AccessKey(ctx context.Context) string {
+	key, _ := ctx.Value(accessKey{}).(string)
+	return key
 }
