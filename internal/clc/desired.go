@@ -17,7 +17,7 @@ import (
 func (v *view) partitionState(partition string) *cloudv1.PartitionState {
 	settings := v.settings(partition)
 	s := &cloudv1.PartitionState{
-		Partition: partition, Sanhost: settings[mallee.PropertySANHost], Scpaths: settings[mallee.PropertySCPaths],
+		Partition: partition, Sanhost: settings[mallee.PropertySANHost], Scpaths: settings[scPaths],
 		SanUser: settings[mallee.PropertySANUser], SanPassword: settings[mallee.PropertySANPassword],
 		ResourcePrefix: settings[mallee.PropertyResourcePrefix], ResourceSuffix: settings[mallee.PropertyResourceSuffix],
 	}
@@ -59,7 +59,7 @@ func (v *view) partitionState(partition string) *cloudv1.PartitionState {
 func (v *view) nodeState(r nodeRecord) *cloudv1.NodeState {
 	settings := v.settings(r.Partition)
 	s := &cloudv1.NodeState{
-		InstanceId: string(r.InstanceID), Chap: chap(r.CHAP, settings), Ncpaths: settings[mallee.PropertyNCPaths],
+		InstanceId: string(r.InstanceID), Chap: chap(r.CHAP, settings), Ncpaths: settings[ncPaths],
 		NopathTimeoutSeconds: uint32(number(settings[mallee.PropertyNoPathTimeout])),
 		MinPaths:             uint32(number(settings[mallee.PropertyMinPaths])),
 	}

@@ -63,5 +63,3 @@ func (c *Controller) checkSet(ctx context.Context, partition, key string, before
 		partition: partition, key: key, present: before[key], value: &value, minToday: minPathsOf(before), min: minPathsOf(after),
 	})
 }
-
-var _ = (*Controller).judgePaths

@@ -63,7 +63,7 @@ func (c *Controller) CheckPaths(ctx context.Context, name string, value *string,
 
 // minPathsOf returns how many paths a device must have.
 func minPathsOf(settings map[string]string) int {
-	n, err := strconv.Atoi(settings["storage.minpaths"])
+	n, err := strconv.Atoi(settings[mallee.PropertyMinPaths])
 	if err != nil {
 		return 1
 	}

@@ -11,6 +11,12 @@ import (
 	"github.com/mallee-io/mallee"
 )
 
+// The lists of paths, which much here is about.
+const (
+	ncPaths = mallee.PropertyNCPaths
+	scPaths = mallee.PropertySCPaths
+)
+
 // property returns the value that a partition has for a property.
 func (v *view) property(partition string, d mallee.PropertyDefinition) string {
 	if r, ok := v.properties[partition+"."+d.Name]; ok {
