@@ -89,8 +89,8 @@ func TestRenewalUnderRunningStreams(t *testing.T) {
 			t.Fatal("the certificate was not renewed")
 		}
 	}
-	c.set("PARTI00.storage.ncpaths", "10.107.1.200")
-	n.until("the new paths over the stream of the first certificate", func(m *cloudv1.NodeState) bool { return m.Ncpaths == "10.107.1.200" })
+	c.set("PARTI00.storage.nopathtimeout", "30")
+	n.until("the new timeout over the stream of the first certificate", func(m *cloudv1.NodeState) bool { return m.NopathTimeoutSeconds == 30 })
 	c.renewed(b) // which uses it, over a connection of its own
 	if _, err := n.client.ReportNode(t.Context(), &cloudv1.NodeReport{}); err != nil {
 		t.Errorf("a report over the connection of the first certificate: %v", err)
@@ -250,12 +250,12 @@ func TestNobodyReachesBeyondItsPart(t *testing.T) {
 	if paths, err := c.Paths(t.Context()); err != nil || len(paths) != 0 {
 		t.Errorf("a node has told of the paths of another: %v, %v", paths, err)
 	}
-	c.set("PARTI00.storage.ncpaths", "10.107.1.200")
-	other.until("the new paths and nothing of the other node", func(m *cloudv1.NodeState) bool {
+	c.set("PARTI00.storage.nopathtimeout", "30")
+	other.until("the new timeout and nothing of the other node", func(m *cloudv1.NodeState) bool {
 		if len(m.Attachments) > 0 || m.GetChap().GetUsername() != string(other.instance) {
 			t.Errorf("a node is told %v", m)
 		}
-		return m.Ncpaths == "10.107.1.200"
+		return m.NopathTimeoutSeconds == 30
 	})
 	far.report(&cloudv1.PartitionReport{Exports: []*cloudv1.ExportReport{{VolumeId: string(id), InstanceId: string(n.instance), Generation: generation, Known: true}}})
 	if c.attachment(id) == nil {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -91,18 +90,8 @@ func pathCloud(t *testing.T) (*cluster, *sc) {
 	for name, portals := range map[string]string{"nc1": portal1 + portal2, "nc2": portal1} {
 		c.looking(c.nc(name), portals)
 	}
-	c.set(t, portal1+","+portal2)
+	c.set(ncpathsName, portal1+","+portal2)
 	return c, s
-}
-
-func (c *cluster) set(t *testing.T, list string) {
-	t.Helper()
-	if _, err := c.SetProperty(t.Context(), ncpathsName, list); err != nil {
-		t.Fatal(err)
-	}
-	for c.view().settings(partition)[ncPaths] != list {
-		time.Sleep(time.Millisecond)
-	}
 }
 
 func TestWhatAListWouldMean(t *testing.T) {
