@@ -68,6 +68,8 @@ func failure(op, id string, err error) error {
 		switch refused.Code {
 		case "RequestLimitExceeded":
 			e.Hint = "too many calls were made at once; the same command will succeed in a while"
+		case "Unavailable": // it is the cloud itself that says so
+			e.Hint = "the same command may succeed in a while"
 		case "PropertyChanged":
 			e.Hint = "see what it is now, and who changed it: mallee property history"
 		}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"testing"
 	"testing/synctest"
@@ -36,6 +37,38 @@ func TestProgressOnATerminal(t *testing.T) {
 			"\r\x1b[K" +
 			"next: mallee path list --volume vol-00000001\n"
 		if d := cmp.Diff(want, errs.String()); d != "" {
+			t.Errorf("stderr (-want +got):\n%s", d)
+		}
+	})
+}
+
+// slowCheck is a cloud whose machines take their time to answer.
+type slowCheck struct{ *memory }
+
+func (s slowCheck) CheckPaths(ctx context.Context, name string, value *string, probe bool) (mallee.PathCheck, error) {
+	select {
+	case <-ctx.Done():
+		return mallee.PathCheck{}, ctx.Err()
+	case <-time.After(2500 * time.Millisecond):
+	}
+	return s.memory.CheckPaths(ctx, name, value, probe)
+}
+
+// A check that machines are slow to answer says what it waits for.
+func TestProgressOfACheck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out, errs bytes.Buffer
+		tool := &tool{
+			stdout: &out, stderr: &errs, getenv: environment, screen: noTerminal, patience: defaultPatience,
+			dial: func(client.Config) (cloud, error) {
+				m := newMemory()
+				return cloud{volumes: m, growth: m, tags: m, fleet: m, properties: slowCheck{m}, backups: m}, nil
+			},
+		}
+		if code := tool.run(t.Context(), []string{"mallee", "path", "check", "--set", "ncpaths=10.107.1.200"}); code != exitOK {
+			t.Errorf("exit code %d", code)
+		}
+		if d := cmp.Diff("asking the machines about PARTI00.storage.ncpaths\n", errs.String()); d != "" {
 			t.Errorf("stderr (-want +got):\n%s", d)
 		}
 	})

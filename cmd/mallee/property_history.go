@@ -20,7 +20,8 @@ func (t *tool) propertyHistory() *cobra.Command {
 		Short: "Show who changed which property when",
 		Long: `Show the changes of properties, of all or of those whose names begin so: when, by
 whom, and from which value to which, the newest first. A change that was made although
-a machine would be left with too few paths is marked "forced".`,
+a machine would be left with too few paths is marked "forced". Each partition remembers
+its last hundred changes.`,
 		Example: "  mallee property history\n  mallee property history PARTI00.storage.ncpaths --max 5",
 		Args: func(*cobra.Command, []string) error {
 			if most < 1 {

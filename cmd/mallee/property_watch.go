@@ -23,8 +23,8 @@ func (t *tool) propertyWatch() *cobra.Command {
 		Use:   "watch [PREFIX]...",
 		Short: "Print each change of a property as it is made",
 		Long: `Print each change of a property as it is made, of all or of those whose names begin
-so, until Ctrl-C: a line each, with --output json an object on a line of its own. While
-the cloud does not answer, it is waited for; no change is missed.`,
+so, until Ctrl-C: a line each, with --output json an object on a line of its own. A
+cloud that does not answer is waited for; what was changed meanwhile is printed then.`,
 		Example: "  mallee property watch\n  mallee property watch PARTI00.storage --output json",
 
 		ValidArgsFunction: t.arguments(true, propertyWords),
