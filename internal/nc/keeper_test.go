@@ -171,10 +171,12 @@ func TestPathsAreCountedByState(t *testing.T) {
 		return have
 	}
 	report := &cloudv1.AttachmentReport{VolumeId: "vol-0000000a", State: attached, Paths: []*cloudv1.PathReport{
-		{State: "up"}, {State: "up"}, {State: "missing"},
+		{State: "up"}, {State: "up"}, {State: "missing"}, {State: "unresolved"}, {State: "draining"},
 	}}
 	m.observe(nil, report, time.Now())
-	if diff := cmp.Diff(map[string]float64{"up vol-0000000a": 2, "missing vol-0000000a": 1}, series()); diff != "" {
+	if diff := cmp.Diff(map[string]float64{
+		"up vol-0000000a": 2, "missing vol-0000000a": 1, "unresolved vol-0000000a": 1, "draining vol-0000000a": 1,
+	}, series()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	after := &cloudv1.AttachmentReport{VolumeId: "vol-0000000a", State: attached, Paths: []*cloudv1.PathReport{{State: "up"}}}

@@ -43,9 +43,9 @@ func newPlan(r site.Resolver, w wish) plan {
 	}
 	p.volume.Expected = len(p.paths)
 	if len(p.volume.Portals) == 0 {
-		// How many paths there shall be is not known either: with one more than
-		// there can be the connector drains none of those that it finds. That
-		// goes for an agent too that was just started and knows of no other list.
+		// That is no wish for none: with more than there can be the connector drains
+		// nothing of what it finds, also in a process that was just started and has
+		// never known another list.
 		p.volume.Expected = mallee.MaxPaths + 1
 	}
 	return p

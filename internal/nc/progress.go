@@ -9,19 +9,21 @@ import (
 	"github.com/mallee-io/mallee/connector"
 )
 
-// settleTime is how long a path that is not up holds up its volume's settling: a
-// login and the proof of identity take less, when there is somebody who answers.
+// settleTime is how long paths that are not up hold up their volume's settling
+// while none of them comes up: a login and the proof of identity take less, when
+// there is somebody who answers.
 const settleTime = 15 * time.Second
 
 // progress tells how far a volume is on its way to the paths of a list.
 //
 // It has settled once no path drains any more and each path of the list is up or
-// has been tried for settleTime: one that cannot be reached holds up nobody else.
-// A path that is lost later does not unsettle it, another meaning of the list does.
+// has had its time: one that cannot be reached holds up nobody else. A path that is
+// lost later does not unsettle it, another meaning of the list does.
 type progress struct {
 	ncpaths string
 	portals []connector.Portal // that the list means here
-	since   time.Time          // when it came to mean them
+	up      int                // how many of them were up, at most
+	since   time.Time          // when the last of those came up, or the list came to mean them
 	settled bool
 }
 
@@ -36,11 +38,14 @@ func (p *progress) begin(ncpaths string, portals []connector.Portal) {
 // skip notes that the volume has no paths here that a list would concern.
 func (p *progress) skip(ncpaths string) { *p = progress{ncpaths: ncpaths, settled: true} }
 
-// tried reports whether each path of the list has had its time.
+// tried reports whether the paths that are not up have had their time.
 func (p *progress) tried() bool { return time.Since(p.since) >= settleTime }
 
 // look notes how the paths of a plan were found to be.
 func (p *progress) look(plan plan, s connector.Status) {
+	if up := s.Up(); up > p.up {
+		p.up, p.since = up, time.Now()
+	}
 	switch {
 	case !s.Settled():
 		p.settled = false

@@ -27,7 +27,7 @@ func (s *Site) reach(ctx context.Context, paths []resolve.Path, probe bool) []*c
 			return nil
 		})
 	}
-	looks.Wait() // none fails
+	_ = looks.Wait() // none fails
 	return list
 }
 
