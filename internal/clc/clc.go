@@ -4,14 +4,16 @@
 // agents, a storage controller (SC) for each partition and a node controller
 // (NC) on each node.
 //
-// A wish is what an API call asks for, kept as a record: that a volume be there
-// or be gone, that it be attached or not. A report is what an agent finds. A
+// A wish is what an API call asks for, kept as a record: that a volume be there or
+// be gone, that it be attached or not. A report is what an agent finds. A
 // transition is what a wish or a report does to the records, always in one
-// transaction, so that a controller that is killed goes on where it was. A view
-// is all records as of one moment; what an agent is sent is computed from a
-// view alone. An attachment is released when its node has let go of the volume;
-// only then is its export taken away. A member is a part that has joined; every
-// call of an agent is held against its record.
+// transaction, so that a controller that is killed goes on where it was. A view is
+// all records as of one moment. A site is a machine as paths see it; of those that
+// are connected it is known what they last told. What an agent is sent is computed
+// from a view and, where paths are concerned, from what the sites tell. An
+// attachment is released when its node has let go of the volume; only then is its
+// export taken away. A member is a part that has joined; every call of an agent is
+// held against its record.
 package clc
 
 import (

@@ -49,8 +49,8 @@ type Rollout struct {
 
 	want     string // the list of the partition
 	before   string // the last one that was not halted; "" when none is known
+	underWay bool   // a node has been told want in place of another list, and not all are done
 	began    time.Time
-	underWay bool
 	halted   bool
 	nodes    map[string]*node
 }

@@ -14,7 +14,7 @@ func (r *Rollout) Step(want string, busy func(name string) bool, hold bool, now 
 		if !r.halted {
 			r.before = r.want
 		}
-		r.want, r.began = want, now
+		r.want, r.underWay = want, false
 	}
 	names := r.names()
 	for _, name := range names {
@@ -82,10 +82,7 @@ func (r *Rollout) judge(now time.Time) (next time.Duration) {
 
 func (r *Rollout) tell(name string, now time.Time) {
 	if !r.underWay {
-		r.underWay = true
-		if r.began.IsZero() {
-			r.began = now // goes on after a restart
-		}
+		r.underWay, r.began = true, now
 		p := r.Progress(now)
 		r.log.Info("ncpaths change begins", "ncpaths", r.want, "nodes", p.Nodes, "to_change", p.Nodes-p.Told, "at_once", max(1, p.Nodes/share))
 	}
@@ -115,7 +112,7 @@ func (r *Rollout) logOutcome(name string, moves bool, now time.Time) {
 func (r *Rollout) end(now time.Time) {
 	if p := r.Progress(now); r.underWay && !p.Changing {
 		r.log.Info("ncpaths change is complete", "ncpaths", r.want, "nodes", p.Nodes, "unsettled", len(p.Unsettled), "duration", now.Sub(r.began))
-		r.underWay, r.began = false, time.Time{}
+		r.underWay = false
 	}
 }
 
