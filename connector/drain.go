@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -191,9 +192,13 @@ func (c *Connector) startRemoval(ctx context.Context, state *volume, v Volume, s
 func (c *Connector) endRemoval(ctx context.Context, state *volume, v Volume, s surplus, need int) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
-	err := c.removeSurplus(ctx, v, s, need)
+	err := c.removeSurplus(ctx, state, v, s, need)
 	if err != nil {
-		c.log.WarnContext(ctx, "path not removed", "wwid", v.WWID, "path", s.session.Portal.String(), "disk", s.disk.Name, "error", err)
+		level := slog.LevelWarn
+		if errors.Is(err, errNeeded) {
+			level = slog.LevelInfo
+		}
+		c.log.Log(ctx, level, "path not removed", "wwid", v.WWID, "path", s.session.Portal.String(), "disk", s.disk.Name, "error", err)
 	}
 	d := &state.drain
 	d.mu.Lock()
@@ -212,17 +217,28 @@ func (c *Connector) endRemoval(ctx context.Context, state *volume, v Volume, s s
 }
 
 // errNeeded is why a removal was given up.
-var errNeeded = errors.New("too few other paths are usable by now")
+var errNeeded = errors.New("it is needed again")
+
+// spare returns an error if a surplus disk is none any more: its portal is named
+// again, or fewer than need other paths are usable by now.
+func (c *Connector) spare(ctx context.Context, state *volume, v Volume, s surplus, need int) error {
+	c.mu.Lock()
+	wanted := state.portals[anyGroup(s.session.Portal)]
+	c.mu.Unlock()
+	others, _, err := c.others(ctx, v, s.disk.Name)
+	if err == nil && (wanted || others < need) {
+		return errNeeded
+	}
+	return err
+}
 
 // removeSurplus takes a disk out of v's map, waits until nothing of it is in
 // flight, and has the kernel forget it. Need is how many others must be usable,
 // before and after it has left the map; if they are not it comes back.
-func (c *Connector) removeSurplus(ctx context.Context, v Volume, s surplus, need int) error {
+func (c *Connector) removeSurplus(ctx context.Context, state *volume, v Volume, s surplus, need int) error {
 	name := s.disk.Name
-	if others, _, err := c.others(ctx, v, name); err != nil {
+	if err := c.spare(ctx, state, v, s, need); err != nil {
 		return err
-	} else if others < need {
-		return errNeeded
 	}
 	if err := c.multipath.RemovePath(ctx, name); err != nil {
 		// It refuses as well what it does not know.
@@ -234,10 +250,11 @@ func (c *Connector) removeSurplus(ctx context.Context, v Volume, s surplus, need
 	if err != nil || gone {
 		return err
 	}
-	if others, _, err := c.others(ctx, v, name); err != nil {
+	if err := c.spare(ctx, state, v, s, need); err != nil {
+		if errors.Is(err, errNeeded) {
+			err = errors.Join(err, c.multipath.AddPath(ctx, name))
+		}
 		return err
-	} else if others < need {
-		return errors.Join(errNeeded, c.multipath.AddPath(ctx, name))
 	}
 	if err := c.devices.DeleteDisk(name); err != nil {
 		return err

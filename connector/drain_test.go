@@ -101,7 +101,7 @@ func TestPathsChangeUnderAVolume(t *testing.T) {
 						k.run(c, v, 1)
 						c = k.connector()
 					}
-					status := k.run(c, v, 40)
+					status := k.run(c, v, 16)
 					if diff := cmp.Diff(test.want, shown(status)); diff != "" {
 						t.Errorf("paths (-want +got)\n%s", diff)
 					}
@@ -115,6 +115,55 @@ func TestPathsChangeUnderAVolume(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A path that is expected and that nobody can name yet is no reason to drain one.
+func TestAPathWhosePortalIsNotKnownKeepsItsPlace(t *testing.T) {
+	k := newKernel(t)
+	synctest.Test(t, func(t *testing.T) {
+		c := k.connector()
+		k.attach(c, through(a1, b1))
+		k.guard(2)
+		v := through(b1)
+		v.Expected = 2 // a1 is a name that cannot be resolved now
+		status := k.run(c, v, 10)
+		want := []string{b1 + " up", a1 + " draining: kept until more of the new paths can be used: without it 1 would be usable of 2 that have to be"}
+		if diff := cmp.Diff(want, shown(status)); diff != "" {
+			t.Errorf("paths (-want +got)\n%s", diff)
+		}
+		if diff := cmp.Diff(up(a1, b1), shown(k.run(c, through(a1, b1), 2))); diff != "" {
+			t.Errorf("known again (-want +got)\n%s", diff)
+		}
+	})
+}
+
+// Fewer paths than MinPaths keep a device from being handed out, and take none
+// away.
+func TestMinPathsIsForTheHandOut(t *testing.T) {
+	k := newKernel(t)
+	synctest.Test(t, func(t *testing.T) {
+		c := k.connector()
+		v := through(a1, b1)
+		v.MinPaths = 2
+		k.fail(true, b1)
+		if status := k.run(c, v, 10); status.Up() != 1 || status.Ready || status.Device != "" || c.linked(v, "dm-0") {
+			t.Errorf("with one of two: %+v", status)
+		}
+		k.fail(false, b1)
+		if status := k.run(c, v, 40); status.Up() != 2 || !status.Ready || status.Device == "" || !c.linked(v, "dm-0") {
+			t.Errorf("with both: %+v", status)
+		}
+		k.fail(true, a1)
+		if status := k.run(c, v, 3); status.Up() != 1 || status.Ready || status.Device == "" || !c.linked(v, "dm-0") {
+			t.Errorf("later, with one: %+v", status)
+		}
+		// The other list is dead, and what is left drains: the device stays all the same.
+		k.fail(true, a2, b2)
+		v.Portals = through(a2, b2).Portals
+		if status := k.run(c, v, 3); status.Up() != 0 || status.Ready || status.Device == "" || !c.linked(v, "dm-0") {
+			t.Errorf("with a path that drains: %+v", status)
+		}
+	})
 }
 
 // What a change leaves behind goes with the last path that used it.

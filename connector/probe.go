@@ -47,7 +47,7 @@ type probes struct {
 	ended   broadcast      // sent at the end of each
 	session map[int]*probe // the search for the LUN on a session, by the session's number
 	stray   map[string]*probe
-	drops   map[string]bool // disks that are being removed
+	drops   map[string]int // disks that are being removed, with their sessions
 }
 
 // probe is the search for the LUN on one session and the proof of its identity,
@@ -141,6 +141,11 @@ func (c *Connector) probe(ctx context.Context, state *volume, v Volume, s openis
 		ps.session[s.ID] = p
 	}
 	p.shall(v.SizeBytes)
+	for _, session := range ps.drops {
+		if session == s.ID {
+			return *p // see drop
+		}
+	}
 	ctx = context.WithoutCancel(ctx)
 	ps.start(p, func() (block.Disk, bool, error) { return c.look(ctx, v, s) }, func(p *probe) {
 		if p.err != nil {
@@ -167,15 +172,15 @@ func (ps *probes) drop(disk string, session int, remove func()) (started bool) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	stray, look := ps.stray[disk], ps.session[session]
-	if ps.closed || ps.drops[disk] || stray != nil && stray.running || look != nil && look.running {
+	if _, runs := ps.drops[disk]; ps.closed || runs || stray != nil && stray.running || look != nil && look.running {
 		return false
 	}
 	delete(ps.stray, disk)
 	delete(ps.session, session)
 	if ps.drops == nil {
-		ps.drops = map[string]bool{}
+		ps.drops = map[string]int{}
 	}
-	ps.drops[disk] = true
+	ps.drops[disk] = session
 	ps.running++
 	go func() {
 		remove()
@@ -333,7 +338,7 @@ func (ps *probes) startStray(disk string, size uint64, look func() (block.Disk, 
 	if ps.stray == nil {
 		ps.stray = map[string]*probe{}
 	}
-	if ps.drops[disk] {
+	if _, runs := ps.drops[disk]; runs {
 		return
 	}
 	p := ps.stray[disk]
