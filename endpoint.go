@@ -81,23 +81,9 @@ func ParseAddrs(s string, port uint16) ([]netip.AddrPort, error) {
 
 // parseEndpoint parses HOST[:PORT].
 func parseEndpoint(s string, port uint16) (Endpoint, error) {
-	host, tail, hasPort := s, "", false
-	bracketed := strings.HasPrefix(s, "[")
-	if bracketed {
-		end := strings.IndexByte(s, ']')
-		if end < 0 {
-			return Endpoint{}, fmt.Errorf("the bracket is not closed")
-		}
-		host, tail = s[1:end], s[end+1:]
-		if tail != "" {
-			if tail, hasPort = strings.CutPrefix(tail, ":"); !hasPort {
-				return Endpoint{}, fmt.Errorf("only a colon and a port may follow the bracket")
-			}
-		}
-	} else if a, err := netip.ParseAddr(s); err == nil && a.Is6() {
-		return Endpoint{}, fmt.Errorf("an IPv6 address stands in brackets: %s", quote("["+s+"]"))
-	} else {
-		host, tail, hasPort = strings.Cut(s, ":")
+	host, tail, hasPort, err := cutPort(s)
+	if err != nil {
+		return Endpoint{}, err
 	}
 	if hasPort {
 		n, err := strconv.ParseUint(tail, 10, 16)
@@ -106,19 +92,37 @@ func parseEndpoint(s string, port uint16) (Endpoint, error) {
 		}
 		port = uint16(n)
 	}
-	e := Endpoint{Port: port}
 	a, err := netip.ParseAddr(host)
-	switch {
-	case err == nil && bracketed && !a.Is6():
+	switch bracketed := strings.HasPrefix(s, "["); {
+	case bracketed && err != nil:
+		return Endpoint{}, fmt.Errorf("%s is no IPv6 address", quote(host))
+	case bracketed && !a.Is6():
 		return Endpoint{}, fmt.Errorf("only an IPv6 address stands in brackets")
 	case err == nil:
-		e.Addr = a.Unmap()
-		return e, checkAddr(a)
-	case bracketed:
-		return Endpoint{}, fmt.Errorf("%s is no IPv6 address", quote(host))
+		return Endpoint{Addr: a.Unmap(), Port: port}, checkAddr(a)
 	}
-	e.Name = host
-	return e, checkName(host)
+	return Endpoint{Name: host, Port: port}, checkName(host)
+}
+
+// cutPort cuts :PORT off, and the brackets.
+func cutPort(s string) (host, port string, hasPort bool, err error) {
+	if a, err := netip.ParseAddr(s); err == nil && a.Is6() {
+		return "", "", false, fmt.Errorf("an IPv6 address stands in brackets: %s", quote("["+s+"]"))
+	}
+	inside, bracketed := strings.CutPrefix(s, "[")
+	if !bracketed {
+		host, port, hasPort = strings.Cut(s, ":")
+		return host, port, hasPort, nil
+	}
+	host, tail, closed := strings.Cut(inside, "]")
+	if !closed {
+		return "", "", false, fmt.Errorf("the bracket is not closed")
+	}
+	port, hasPort = strings.CutPrefix(tail, ":")
+	if tail != "" && !hasPort {
+		return "", "", false, fmt.Errorf("only a colon and a port may follow the bracket")
+	}
+	return host, port, hasPort, nil
 }
 
 var nameLabel = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)

@@ -149,20 +149,24 @@ func TestLabelsStayWhileAFileCannotBeRead(t *testing.T) {
 		make func(path string) error
 		want string // the warning
 	}{
-		"no TOML": {"malleed.toml", func(path string) error { return os.WriteFile(path, []byte("[storage"), 0o600) },
-			"! the storage interfaces stay as they were: malleed.toml: toml: line 1"},
+		"no TOML": {"malleed.toml", func(path string) error {
+			return os.WriteFile(path, []byte("[storage"), 0o600)
+		}, "! the storage interfaces stay as they were: malleed.toml: toml: line 1"},
 		"another section at fault": {"malleed.toml", func(path string) error {
 			return os.WriteFile(path, []byte("[storage.interfaces]\na='eth1'\n[nc]\npartition='a.b'\n"), 0o600)
 		}, `! the storage interfaces stay as they were: malleed.toml: nc.partition is "a.b"`},
 		"an entry at fault": {"malleed.toml", func(path string) error {
 			return os.WriteFile(path, []byte("[storage.interfaces]\na='eth1'\nb='-h'\n';'=''\n"), 0o600)
 		}, `! the storage interfaces stay as they were: malleed.toml: storage.interfaces has the label ";": write`},
-		"a directory": {"eucalyptus.conf", func(path string) error { return os.Mkdir(path, 0o700) },
-			"! the storage interfaces stay as they were: eucalyptus.conf is no regular file of at most 1048576 bytes"},
-		"a pipe": {"eucalyptus.conf", func(path string) error { return syscall.Mkfifo(path, 0o600) },
-			"! the storage interfaces stay as they were: eucalyptus.conf is no regular file"},
-		"too large": {"eucalyptus.conf", func(path string) error { return os.WriteFile(path, make([]byte, 1<<20+1), 0o600) },
-			"! the storage interfaces stay as they were: eucalyptus.conf is no regular file of at most"},
+		"a directory": {"eucalyptus.conf", func(path string) error {
+			return os.Mkdir(path, 0o700)
+		}, "! the storage interfaces stay as they were: eucalyptus.conf is no regular file of at most 1048576 bytes"},
+		"a pipe": {"eucalyptus.conf", func(path string) error {
+			return syscall.Mkfifo(path, 0o600)
+		}, "! the storage interfaces stay as they were: eucalyptus.conf is no regular file"},
+		"too large": {"eucalyptus.conf", func(path string) error {
+			return os.WriteFile(path, make([]byte, 1<<20+1), 0o600)
+		}, "! the storage interfaces stay as they were: eucalyptus.conf is no regular file of at most"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
