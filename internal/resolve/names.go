@@ -3,16 +3,10 @@
 package resolve
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/mallee-io/mallee"
 )
 
 const (
@@ -20,7 +14,6 @@ const (
 	// resolver tells no time to live. One that has failed is tried again sooner.
 	lookupInterval = 30 * time.Second
 	failedInterval = 5 * time.Second
-	lookupTimeout  = 10 * time.Second
 	// nameLife is for how long a name is followed that nobody asks for.
 	nameLife = time.Hour
 )
@@ -28,15 +21,17 @@ const (
 // name is a DNS name and what is known of it.
 type name struct {
 	text     string
-	addrs    []netip.Addr  // sorted; of the last look-up that found any
-	fault    string        // of the last look-up; empty if it was good
-	warnings []string      // about addresses that were left out
-	known    bool          // a look-up has ended
-	looked   chan struct{} // closed when known becomes true
-	running  bool
-	due      time.Time
-	asked    time.Time
+	families [2][]netip.Addr // IPv4 and IPv6, each sorted; as DNS has last told them
+	fault    string          // of the last look-up; empty if it told all
+	warnings []string        // about addresses that were left out
+	looked   chan struct{}   // closed when a look-up has ended
+	known    bool            // it is closed
+	running  bool            // a look-up is under way
+	due      time.Time       // of the next one
+	asked    time.Time       // when somebody wanted to know of it
 }
+
+func (n *name) addrs() []netip.Addr { return slices.Concat(n.families[0], n.families[1]) }
 
 // name returns what is known of a DNS name, and begins to follow it. r.mu is held.
 func (r *Resolver) name(text string) *name {
@@ -83,78 +78,4 @@ func (r *Resolver) dueNames() []*name {
 		}
 	}
 	return due
-}
-
-// lookup looks a name up once. When that fails its addresses are what they were:
-// DNS being away is no reason to give paths up.
-func (r *Resolver) lookup(ctx context.Context, n *name) {
-	limited, cancel := context.WithTimeout(ctx, lookupTimeout)
-	defer cancel()
-	found, err := r.lookupHost(limited, n.text)
-	addrs, warnings := usable(n.text, found)
-	if err == nil && len(addrs) == 0 {
-		err = errors.New("no address is that of another host")
-	}
-
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	n.running = false
-	if ctx.Err() != nil {
-		return
-	}
-	n.due = time.Now().Add(lookupInterval)
-	fault := ""
-	if err != nil {
-		n.due = time.Now().Add(failedInterval)
-		addrs, fault = n.addrs, reason(err)
-	}
-	moved, changed := !slices.Equal(addrs, n.addrs), fault != n.fault || !slices.Equal(warnings, n.warnings)
-	if fault != "" && fault != n.fault {
-		r.log.WarnContext(ctx, "a host of a path cannot be looked up", "host", n.text, "error", fault, "addresses", addrs)
-	}
-	if moved {
-		r.log.InfoContext(ctx, "a host of a path has other addresses", "host", n.text, "addresses", addrs, "before", n.addrs)
-	}
-	n.addrs, n.warnings, n.fault = addrs, warnings, fault
-	if !n.known {
-		n.known = true
-		close(n.looked)
-	}
-	if moved || changed {
-		r.tell()
-	}
-}
-
-// usable sorts the addresses of a name, and leaves out those where no SAN can be,
-// or whose zone, which /etc/hosts may hold, could not be part of a command line.
-func usable(text string, found []netip.Addr) (addrs []netip.Addr, warnings []string) {
-	for _, a := range found {
-		a = a.Unmap()
-		switch zone := a.Zone(); {
-		case a.IsLoopback(), a.IsUnspecified(), a.IsMulticast(), a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-			warnings = append(warnings, fmt.Sprintf("%s: the address %s is left out: it is not that of another host", text, a.WithZone("")))
-		case zone != "" && !mallee.ValidNetDevice(zone):
-			warnings = append(warnings, fmt.Sprintf("%s: the address %s is left out: its zone %q is no name of a network device", text, a.WithZone(""), zone))
-		default:
-			addrs = append(addrs, a)
-		}
-	}
-	slices.SortFunc(addrs, netip.Addr.Compare)
-	slices.Sort(warnings)
-	return slices.Compact(addrs), slices.Compact(warnings)
-}
-
-// reason says why a look-up has failed, and the same each time: the error of a
-// look-up that nobody answers names another port of ours at each try.
-func reason(err error) string {
-	d, ok := errors.AsType[*net.DNSError](err)
-	switch {
-	case ok && d.IsNotFound:
-		return "no such host"
-	case ok && d.IsTimeout, errors.Is(err, context.DeadlineExceeded):
-		return "no answer from DNS"
-	case ok:
-		return "DNS: " + d.Err
-	}
-	return err.Error()
 }

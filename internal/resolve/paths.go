@@ -104,7 +104,7 @@ func (r *Resolver) element(spec mallee.PathSpec) (paths []Path, warnings []strin
 	addrs := []netip.Addr{spec.Addr}
 	if spec.Name != "" {
 		n := r.name(spec.Name)
-		addrs, warnings = n.addrs, slices.Clone(n.warnings)
+		addrs, warnings = n.addrs(), slices.Clone(n.warnings)
 		switch {
 		case !n.known:
 			return unresolved("%s is being looked up", spec.Name), warnings

@@ -53,9 +53,9 @@ type Options struct {
 	// may be empty, and neither file need be there.
 	Eucalyptus, Malleed string
 	Log                 *slog.Logger // nil: no log
-	// LookupHost returns all addresses of a DNS name; nil asks the system's resolver.
-	// Its context has a deadline.
-	LookupHost func(ctx context.Context, name string) ([]netip.Addr, error)
+	// LookupNetIP returns the addresses of a DNS name in a family, "ip4" or "ip6", as
+	// that of a net.Resolver does; nil asks the system's. Its context has a deadline.
+	LookupNetIP func(ctx context.Context, network, name string) ([]netip.Addr, error)
 	// NetDevices returns the names of the machine's network devices; nil asks the
 	// kernel.
 	NetDevices func() ([]string, error)
@@ -64,11 +64,11 @@ type Options struct {
 // Resolver follows what lists of paths mean. Its methods are safe for concurrent
 // use.
 type Resolver struct {
-	log        *slog.Logger
-	lookupHost func(ctx context.Context, name string) ([]netip.Addr, error)
-	netDevices func() ([]string, error)
-	files      []*file       // that labels stand in, what counts more last; poll's alone
-	due        chan struct{} // holds a token when a look-up is due
+	log         *slog.Logger
+	lookupNetIP func(ctx context.Context, network, name string) ([]netip.Addr, error)
+	netDevices  func() ([]string, error)
+	files       []*file       // that labels stand in, what counts more last; poll's alone
+	due         chan struct{} // holds a token when a look-up is due
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and renewed at each change
@@ -84,16 +84,14 @@ func New(o Options) *Resolver {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if o.LookupHost == nil {
-		o.LookupHost = func(ctx context.Context, name string) ([]netip.Addr, error) {
-			return net.DefaultResolver.LookupNetIP(ctx, "ip", name)
-		}
+	if o.LookupNetIP == nil {
+		o.LookupNetIP = net.DefaultResolver.LookupNetIP
 	}
 	if o.NetDevices == nil {
 		o.NetDevices = kernelDevices
 	}
 	r := &Resolver{
-		log: o.Log, lookupHost: o.LookupHost, netDevices: o.NetDevices,
+		log: o.Log, lookupNetIP: o.LookupNetIP, netDevices: o.NetDevices,
 		due: make(chan struct{}, 1), changed: make(chan struct{}),
 		files: []*file{{path: o.Eucalyptus, parse: parseEucalyptus}, {path: o.Malleed, parse: parseMalleed}},
 		zones: map[string]bool{}, names: map[string]*name{},

@@ -30,7 +30,7 @@ type machine struct {
 	mu      sync.Mutex
 	devices []string
 	hosts   map[string][]string
-	dns     error // what DNS says to everything; nil while it answers
+	dns     map[string]error // what DNS says to "ip4", to "ip6"; nil while it answers
 	asked   int
 	log     bytes.Buffer
 }
@@ -45,7 +45,7 @@ func newMachine(t *testing.T, files map[string]string) *machine {
 	}
 	m.Resolver = resolve.New(resolve.Options{
 		Eucalyptus: filepath.Join(m.dir, "eucalyptus.conf"), Malleed: filepath.Join(m.dir, "malleed.toml"),
-		Log: slog.New(slog.NewTextHandler(m, nil)), LookupHost: m.lookup, NetDevices: m.netDevices,
+		Log: slog.New(slog.NewTextHandler(m, nil)), LookupNetIP: m.lookup, NetDevices: m.netDevices,
 	})
 	return m
 }
@@ -85,22 +85,24 @@ func (m *machine) netDevices() ([]string, error) {
 	return m.devices, nil
 }
 
-func (m *machine) lookup(ctx context.Context, name string) ([]netip.Addr, error) {
+func (m *machine) lookup(ctx context.Context, network, name string) ([]netip.Addr, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.asked++
 	if _, limited := ctx.Deadline(); !limited {
 		m.t.Errorf("the look-up of %s has no deadline", name)
 	}
-	if m.dns != nil {
-		return nil, m.dns
-	}
-	if m.hosts[name] == nil {
-		return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+	if m.dns[network] != nil {
+		return nil, m.dns[network]
 	}
 	var addrs []netip.Addr
 	for _, a := range m.hosts[name] {
-		addrs = append(addrs, netip.MustParseAddr(a))
+		if addr := netip.MustParseAddr(a); addr.Unmap().Is4() == (network == "ip4") {
+			addrs = append(addrs, addr)
+		}
+	}
+	if addrs == nil {
+		return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
 	}
 	return addrs, nil
 }

@@ -39,7 +39,7 @@ type machine struct {
 func newMachine() *machine {
 	r := resolve.New(resolve.Options{
 		NetDevices: func() ([]string, error) { return []string{"eth1"}, nil },
-		LookupHost: func(_ context.Context, name string) ([]netip.Addr, error) {
+		LookupNetIP: func(_ context.Context, _, name string) ([]netip.Addr, error) {
 			return []netip.Addr{netip.MustParseAddr("10.107.1.201")}, nil
 		},
 	})
