@@ -268,8 +268,9 @@ func TestClusterServesAVolume(t *testing.T) {
 		}
 		return instance != ""
 	})
+	byName := strings.Replace(san, "127.0.0.1", "localhost", 1)
 	m.until("the SAN can be named", func() bool {
-		_, err := user.SetProperty(t.Context(), "PARTI00.storage.sanhost", san)
+		_, err := user.SetProperty(t.Context(), "PARTI00.storage.sanhost", byName)
 		return err == nil
 	})
 	v, err := user.CreateVolume(t.Context(), mallee.VolumeSpec{Partition: "PARTI00", SizeGiB: 1})

@@ -30,8 +30,8 @@ var (
 	// The name of a storage processor ends that of its target, and iSCSI names are
 	// lower-case (RFC 7143 §4.2.7.2).
 	spForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$`)
-	// What travels in a header of HTTP/2 (RFC 9110 §5.5).
-	userForm = regexp.MustCompile(`^[!-~]([ -~]{0,253}[!-~])?$`)
+	// What the property storage.sanuser can be.
+	userForm = regexp.MustCompile(`^[!-~]{1,255}$`)
 	// The rule of lvm.ValidName, which stays with those who use LVM; a test holds
 	// the two together.
 	lvmForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}$`)
@@ -126,14 +126,13 @@ func (c SP) Check() error {
 
 // checkLogin checks what the storage processor asks storage controllers for.
 func (c SP) checkLogin() error {
-	const rule = "at most 255 of printable ASCII, neither the first nor the last a blank"
 	switch {
 	case c.SANUser == "" && c.SANPasswordFile == "":
 		return nil
 	case c.SANUser == "" || c.SANPasswordFile == "":
 		return errors.New("sp.san_user and sp.san_password_file go together: give both or none")
 	case !userForm.MatchString(c.SANUser):
-		return broken("sp.san_user", c.SANUser, rule)
+		return broken("sp.san_user", c.SANUser, "at most 255 printable ASCII characters without blanks")
 	case !filepath.IsAbs(c.SANPasswordFile):
 		return broken("sp.san_password_file", c.SANPasswordFile, "the absolute path of a file")
 	}

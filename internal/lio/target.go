@@ -29,7 +29,9 @@ var tpgAttributes = []struct{ name, value string }{
 
 // Prepare makes the target, its TPG and its portals, and does not let anybody in
 // yet; and it learns what the kernel maps already. A portal's address need not be on this machine at the time: the kernel
-// listens on it all the same. Portals of the target that are not in portals are
+// listens on it all the same. A portal's directory is called "10.107.1.200:3260" or
+// "[2001:db8::1]:3260" (drivers/target/iscsi/iscsi_target_configfs.c,
+// lio_target_call_addnptotpg). Portals of the target that are not in portals are
 // left, since sessions may use them.
 func (t *Target) Prepare(portals []netip.AddrPort) error {
 	for _, dir := range []string{"iscsi", path.Dir(t.tpg()), t.tpg()} {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -21,6 +22,9 @@ const (
 	userKey     = "x-mallee-san-user"
 	passwordKey = "x-mallee-san-password-bin"
 )
+
+// passwordForm is what the property storage.sanpassword can be.
+var passwordForm = regexp.MustCompile(`^[!-~]{1,255}$`)
 
 // Login is what storage controllers prove themselves with, beside their
 // certificates. The zero Login asks for nothing.
@@ -43,9 +47,9 @@ func NewLogin(user, file string) (Login, error) {
 	if err != nil {
 		return Login{}, fmt.Errorf("cannot read the password of storage controllers: %w", err)
 	}
-	password := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
-	if user == "" || password == "" || strings.ContainsAny(password, "\r\n") {
-		return Login{}, errors.New("cannot read the password of storage controllers: there must be a user, and a file of one line that is not empty")
+	password := strings.TrimSuffix(string(text), "\n")
+	if user == "" || !passwordForm.MatchString(password) {
+		return Login{}, errors.New("cannot read the password of storage controllers: there must be a user, and a file of one line with 1 to 255 printable ASCII characters without blanks")
 	}
 	return Login{user, password}, nil
 }

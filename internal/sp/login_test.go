@@ -18,7 +18,7 @@ import (
 )
 
 // sanPassword stands in no error.
-const sanPassword = "geheim-\xff\x01"
+const sanPassword = "geheim-;$(x)"
 
 func passwordFile(t *testing.T, text string, mode os.FileMode) string {
 	t.Helper()
@@ -93,6 +93,8 @@ func TestThePasswordFileIsPrivateAndHasOneLine(t *testing.T) {
 		"the group may":      passwordFile(t, sanPassword, 0o640),
 		"empty":              passwordFile(t, "\n", 0o600),
 		"two lines":          passwordFile(t, sanPassword+"\nmore\n", 0o600),
+		"carriage return":    passwordFile(t, sanPassword+"\r\n", 0o600),
+		"blanks":             passwordFile(t, sanPassword+" x\n", 0o600),
 		"not there":          filepath.Join(t.TempDir(), "none"),
 		"not given":          "",
 	} {
