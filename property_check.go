@@ -94,10 +94,10 @@ func checkAffix(value string) error {
 	return nil
 }
 
-// checkPrefix refuses what a tool of the SAN would take for an option.
+// checkPrefix refuses what a tool of the SAN would take for an option, or for a path.
 func checkPrefix(value string) error {
-	if strings.HasPrefix(value, "-") {
-		return fmt.Errorf("%q begins with '-'", value)
+	if strings.HasPrefix(value, "-") || strings.HasPrefix(value, ".") {
+		return fmt.Errorf("%q begins with '-' or '.'", value)
 	}
 	return checkAffix(value)
 }

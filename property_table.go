@@ -125,7 +125,7 @@ func sanProperties() []PropertyDefinition {
 	}, {
 		Name: PropertyResourcePrefix, Type: TextProperty, Check: checkPrefix,
 		Description: "Prefix for resource name on SAN",
-		Rule:        "At most 32 letters, digits, `_`, `.` and `-`, the first no `-`.",
+		Rule:        "At most 32 letters, digits, `_`, `.` and `-`, the first no `-` and no `.`.",
 		Reacts:      "The storage controller when it makes a volume; volumes that are there keep their names.",
 	}, {
 		Name: PropertyResourceSuffix, Type: TextProperty, Check: checkAffix,

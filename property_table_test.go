@@ -44,7 +44,7 @@ func TestPropertyChecks(t *testing.T) {
 		"sanpassword":            {[]string{"", "s3cret'\"$(x)", "*******"}, []string{"********", "s3cret\n", "s3 cret", "s\x00"}},
 		"chapuser":               {[]string{"nouser", "mallee"}, []string{"", "NULLuser", "a b", "ü"}},
 		"blockstoragemanager":    {[]string{"mallee"}, []string{"", "netapp", "Mallee"}},
-		"resourceprefix":         {[]string{"", "prod_", "a.b-"}, []string{"-rf", "a/b", "a b", strings.Repeat("a", 33)}},
+		"resourceprefix":         {[]string{"", "prod_", "a.b-"}, []string{"-rf", ".", ".a", "a/b", "a b", strings.Repeat("a", 33)}},
 		"resourcesuffix":         {[]string{"", "-old"}, []string{"a;b", strings.Repeat("a", 33)}},
 		"maxvolumesizeingb":      {[]string{"1", "16384"}, []string{"", "0", "16385", "-1", "+5", "05", "1e3", "10.5"}},
 		"maxtotalvolumesizeingb": {[]string{"1", "1073741824"}, []string{"", "0", "1073741825"}},
