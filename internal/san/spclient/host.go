@@ -134,7 +134,7 @@ func lookupFailure(err error) error {
 	case ok && e.IsTimeout, errors.Is(err, context.DeadlineExceeded):
 		return errors.New("its name was not found in time")
 	case ok:
-		return errors.New("its name cannot be looked up: " + e.Err)
+		return errors.New("its name cannot be looked up")
 	}
 	return err
 }

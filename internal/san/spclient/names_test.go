@@ -107,6 +107,18 @@ func TestAnyAddressOfANameWillDo(t *testing.T) {
 	}
 }
 
+func TestAnAdminAddressMayBeOfIPv6(t *testing.T) {
+	l, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skip(err)
+	}
+	l.Close()
+	at, _ := serve(t, newServer(t), l.Addr().String())
+	if _, err := client(t, at).Info(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestANameThatMovesIsFollowed(t *testing.T) {
 	s := newServer(t)
 	at, stop := serve(t, s, "127.0.0.2:0")
