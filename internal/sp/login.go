@@ -20,7 +20,7 @@ import (
 // The metadata keys of api/sp/v1.
 const (
 	userKey     = "x-mallee-san-user"
-	passwordKey = "x-mallee-san-password-bin"
+	passwordKey = "x-mallee-san-password-bin" //nolint:gosec // the name of a key
 )
 
 // passwordForm is what the property storage.sanpassword can be.

@@ -13,7 +13,7 @@ import (
 // The keys of api/sp/v1. A value under one that ends in -bin may hold any byte.
 const (
 	userKey     = "x-mallee-san-user"
-	passwordKey = "x-mallee-san-password-bin"
+	passwordKey = "x-mallee-san-password-bin" //nolint:gosec // the name of a key
 )
 
 // withLogin makes the calls of ctx carry l.
