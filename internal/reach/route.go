@@ -120,40 +120,51 @@ func appendAttribute(b []byte, kind uint16, value []byte) []byte {
 
 // parseRoute parses the answer to RTM_GETROUTE.
 func parseRoute(b []byte) (route, error) {
-	messages, err := syscall.ParseNetlinkMessage(b)
-	if err != nil || len(messages) == 0 {
+	if len(b) < unix.SizeofNlMsghdr {
 		return route{}, errMalformed
 	}
-	m := messages[0]
-	if m.Header.Type == unix.NLMSG_ERROR && len(m.Data) >= 4 {
-		return route{}, routeError(syscall.Errno(-int32(binary.NativeEndian.Uint32(m.Data))))
+	kind, data := binary.NativeEndian.Uint16(b[4:]), b[unix.SizeofNlMsghdr:]
+	if kind == unix.NLMSG_ERROR && len(data) >= 4 {
+		return route{}, routeError(syscall.Errno(-int32(binary.NativeEndian.Uint32(data))))
 	}
-	if m.Header.Type != unix.RTM_NEWROUTE || len(m.Data) < unix.SizeofRtMsg {
+	if kind != unix.RTM_NEWROUTE || len(data) < unix.SizeofRtMsg {
 		return route{}, errMalformed
 	}
-	attributes, err := syscall.ParseNetlinkRouteAttr(&m)
-	if err != nil {
-		return route{}, errMalformed
-	}
-	r, ok := route{local: m.Data[7] == unix.RTN_LOCAL}, true
-	for _, a := range attributes {
-		switch a.Attr.Type {
+	r := route{local: data[7] == unix.RTN_LOCAL}
+	ok := eachAttribute(data[unix.SizeofRtMsg:], func(kind uint16, value []byte) bool {
+		switch kind {
 		case unix.RTA_OIF:
-			if ok = ok && len(a.Value) == 4; ok {
-				r.device = int(binary.NativeEndian.Uint32(a.Value))
+			if len(value) != 4 {
+				return false
 			}
+			r.device = int(binary.NativeEndian.Uint32(value))
 		case unix.RTA_GATEWAY:
-			ok = setAddr(&r.gateway, a.Value) && ok
+			return setAddr(&r.gateway, value)
 		case unix.RTA_VIA: // a gateway of the other family: struct rtvia
-			ok = setAddr(&r.gateway, a.Value[min(2, len(a.Value)):]) && ok
+			return len(value) > 2 && setAddr(&r.gateway, value[2:])
 		case unix.RTA_SRC, unix.RTA_PREFSRC:
-			ok = setAddr(&r.source, a.Value) && ok
+			return setAddr(&r.source, value)
 		}
-	}
+		return true
+	})
 	if !ok || r.device == 0 {
 		return route{}, errMalformed
 	}
 	return r, nil
+}
+
+// eachAttribute calls do with each struct rtattr of b until do returns false, and
+// reports whether all is well. (syscall.ParseNetlinkRouteAttr panics when the last
+// one lacks its padding.)
+func eachAttribute(b []byte, do func(kind uint16, value []byte) bool) bool {
+	for len(b) >= unix.SizeofRtAttr {
+		size := int(binary.NativeEndian.Uint16(b))
+		if size < unix.SizeofRtAttr || size > len(b) || !do(binary.NativeEndian.Uint16(b[2:]), b[unix.SizeofRtAttr:size]) {
+			return false
+		}
+		b = b[min((size+unix.RTA_ALIGNTO-1)&^(unix.RTA_ALIGNTO-1), len(b)):]
+	}
+	return true
 }
 
 func setAddr(a *netip.Addr, value []byte) (ok bool) {

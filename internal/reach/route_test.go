@@ -38,6 +38,7 @@ var (
 	source  = appendAttribute(nil, unix.RTA_PREFSRC, []byte{10, 1, 1, 5})
 	gateway = appendAttribute(nil, unix.RTA_GATEWAY, []byte{10, 1, 1, 254})
 	via     = append(appendAttribute(nil, unix.RTA_VIA, append(binary.NativeEndian.AppendUint16(nil, unix.AF_INET6), netip.MustParseAddr("fd00::1").AsSlice()...)), 0, 0)
+	bare    = []byte{7, 0, 0x3f, 0, 1, 2, 3}             // an attribute without its padding
 	cut     = binary.NativeEndian.AppendUint16(nil, 200) // an attribute that is longer than the message
 )
 
@@ -57,6 +58,7 @@ func TestParseRoute(t *testing.T) {
 		"a route that prohibits":       {answer: refusal(unix.EACCES), wantErr: errNoRoute},
 		"the device has gone":          {answer: refusal(unix.ENODEV), wantErr: unix.ENODEV},
 		"nothing":                      {wantErr: errMalformed},
+		"padding left out":             {answer: routeAnswer(unix.RTN_UNICAST, eth1, source, bare), want: route{device: 3, source: from}},
 		"cut off in its head":          {answer: routeAnswer(unix.RTN_UNICAST)[:20], wantErr: errMalformed},
 		"cut off in an attribute":      {answer: routeAnswer(unix.RTN_UNICAST, cut, gateway), wantErr: errMalformed},
 		"no route, but something else": {answer: answer(unix.RTM_NEWLINK, make([]byte, 32)), wantErr: errMalformed},
@@ -76,7 +78,7 @@ func TestParseRoute(t *testing.T) {
 func FuzzParseRoute(f *testing.F) {
 	for _, seed := range [][]byte{
 		routeAnswer(unix.RTN_UNICAST, eth1, source), routeAnswer(unix.RTN_UNICAST, source, gateway, eth1),
-		routeAnswer(unix.RTN_UNICAST, eth1, via), routeAnswer(unix.RTN_LOCAL, eth1), routeAnswer(unix.RTN_UNICAST, cut),
+		routeAnswer(unix.RTN_UNICAST, eth1, via), routeAnswer(unix.RTN_LOCAL, eth1), routeAnswer(unix.RTN_UNICAST, cut), routeAnswer(unix.RTN_UNICAST, bare),
 		refusal(unix.ENETUNREACH), refusal(unix.ENODEV), answer(unix.NLMSG_ERROR, nil), nil,
 	} {
 		f.Add(seed)
