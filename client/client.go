@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package client is the Go client of the cloud controller's two public APIs: the
-// EC2 one, with the extension DescribePaths, and the Properties API. It speaks in
-// the root package's nouns.
+// EC2 one, with the extension DescribePaths, and the Properties API, with the
+// extensions ModifyPropertyValues, DescribePropertyHistory and DescribePathReach. It
+// speaks in the root package's nouns.
 //
 // What the cloud refused is an *APIError; any other error means that it is not
 // known whether the call was carried out. A call that the cloud put off is tried

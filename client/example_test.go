@@ -57,6 +57,25 @@ func ExampleClient_EachVolume() {
 	}
 }
 
+// A list gets one more path, provided that nobody has changed it meanwhile.
+func ExampleClient_SetProperties() {
+	var c *client.Client // see client.New
+	const name = "PARTI00.storage.ncpaths"
+	ctx := context.Background()
+	list, err := c.Properties(ctx, name)
+	if err != nil || len(list) != 1 {
+		log.Fatal("no such property: ", err)
+	}
+	seen := list[0].Value
+	_, warnings, err := c.SetProperties(ctx, []mallee.PropertySet{{Name: name, Value: seen + ",10.108.1.200", If: &seen}}, false)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, w := range warnings {
+		fmt.Println(w)
+	}
+}
+
 func ExampleAPIError() {
 	var c *client.Client // see client.New
 	_, err := c.Volume(context.Background(), "vol-1a2b3c4d")

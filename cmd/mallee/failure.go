@@ -102,7 +102,7 @@ func kindOf(err error) mallee.Kind {
 	case code == "IncorrectState", code == "IncorrectModificationState":
 		return mallee.IncorrectState
 	case code == "PropertyChanged":
-		return mallee.IncorrectState
+		return mallee.Changed
 	case code == "PathsUnreachable":
 		return mallee.PathsUnreachable
 	case code == "InsufficientVolumeCapacity":
@@ -155,7 +155,7 @@ func exitCode(err error) int {
 		return exitDenied
 	case mallee.NotFound:
 		return exitNotFound
-	case mallee.InUse, mallee.NotAttached, mallee.IncorrectState, mallee.Exhausted, mallee.PathsUnreachable:
+	case mallee.InUse, mallee.NotAttached, mallee.IncorrectState, mallee.Exhausted, mallee.Changed, mallee.PathsUnreachable:
 		return exitState
 	case mallee.Unavailable:
 		return exitUnavailable

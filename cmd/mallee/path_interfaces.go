@@ -3,7 +3,6 @@
 package main
 
 import (
-	"cmp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -37,7 +36,8 @@ means. PARTITION may be left out when there is one only.`,
 }
 
 // describeInterfaces writes a row for each device, for each label of it when it has
-// any, and for each label without a device.
+// any, and for each label of a device that the machine has not told of: one that is
+// not there, or of no use for paths.
 func describeInterfaces(sites []mallee.Site) string {
 	var rows [][]string
 	for _, s := range sites {
@@ -60,7 +60,7 @@ func describeInterfaces(sites []mallee.Site) string {
 		}
 		for _, l := range s.Labels {
 			if _, left := labels[l.NetDevice]; left {
-				rows = append(rows, []string{s.Name, l.NetDevice, "", "", l.Label, l.Source, cmp.Or(l.Problem, "there is no such device")})
+				rows = append(rows, []string{s.Name, l.NetDevice, "", "", l.Label, l.Source, l.Problem})
 			}
 		}
 	}
