@@ -24,6 +24,7 @@ type reporter struct {
 	mu      sync.Mutex
 	latest  map[string]finding
 	site    *cloudv1.Site
+	siteOf  string          // the list that site is about
 	ncpaths string          // that the node works with; empty until there was a state
 	named   map[string]bool // the volumes that the cloud names; nil until there was a state
 	settled bool
@@ -95,12 +96,12 @@ func (r *reporter) settle() (news bool) {
 	return true
 }
 
-// setSite replaces what is told of the machine.
-func (r *reporter) setSite(site *cloudv1.Site) {
+// setSite replaces what is told of the machine, seen along a list.
+func (r *reporter) setSite(ncpaths string, site *cloudv1.Site) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !proto.Equal(r.site, site) {
-		r.site = site
+	if r.siteOf != ncpaths || !proto.Equal(r.site, site) {
+		r.site, r.siteOf = site, ncpaths
 		r.tellSoon()
 	}
 }
@@ -123,6 +124,11 @@ func (r *reporter) tellSoon() {
 func (r *reporter) tell(ctx context.Context, c cloudv1.CloudClient) error {
 	r.mu.Lock()
 	report := &cloudv1.NodeReport{Ncpaths: r.ncpaths, Settled: r.settled, Site: r.site}
+	if r.site != nil && r.siteOf != r.ncpaths {
+		// Who reads how the paths of another list are reached would take it for
+		// this one's.
+		report.Site = &cloudv1.Site{Devices: r.site.GetDevices(), Labels: r.site.GetLabels()}
+	}
 	for _, f := range slices.SortedFunc(maps.Values(r.latest), func(a, b finding) int {
 		return cmp.Compare(a.report.GetVolumeId(), b.report.GetVolumeId())
 	}) {

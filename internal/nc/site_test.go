@@ -40,6 +40,25 @@ func TestTheNodeTellsHowItReachesThePathsOfItsList(t *testing.T) {
 	})
 }
 
+// A cloud that rolls a list out goes by what nodes say of it.
+func TestReachIsToldOfTheListOnlyThatTheNodeWorksWith(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCloud(t)
+		startNode(t, c)
+		<-c.watched
+		for _, ncpaths := range []string{"10.107.1.200", "10.108.1.200", "10.107.1.200"} {
+			c.states <- along(ncpaths)
+			c.await(func(r *cloudv1.NodeReport) bool {
+				reach := r.GetSite().GetReach()
+				if len(reach) > 0 && reach[0].GetText() != r.GetNcpaths() {
+					t.Errorf("a node that works with %s tells %v", r.GetNcpaths(), reach)
+				}
+				return len(reach) > 0 && r.GetNcpaths() == ncpaths
+			})
+		}
+	})
+}
+
 func TestChecksAreAnsweredWhileVolumesAreAtWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCloud(t)

@@ -68,7 +68,7 @@ func (v *view) report() *cloudv1.Site {
 }
 
 // found takes over a survey, and has it reported if it says something new.
-func (v *view) found(s *cloudv1.Site) {
+func (v *view) found(_ string, s *cloudv1.Site) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if proto.Equal(v.latest, s) {

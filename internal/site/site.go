@@ -39,8 +39,9 @@ type Options struct {
 	// LoggedIn reports whether a session over just this device, or routing's
 	// choice when it is empty, is logged in to the portal.
 	LoggedIn func(netDevice string, portal netip.AddrPort) bool
-	// Found is called with each survey, one after the other.
-	Found func(*cloudv1.Site)
+	// Found is called with each survey and the list that it is about, one after
+	// the other.
+	Found func(list string, found *cloudv1.Site)
 	Log   *slog.Logger
 
 	Devices func() ([]mallee.NetDevice, error)
@@ -111,7 +112,7 @@ func (s *Site) Run(ctx context.Context) error {
 		list, advertised := s.list, s.advertised
 		s.mu.Unlock()
 		if found := s.survey(ctx, list, advertised); ctx.Err() == nil {
-			s.options.Found(found)
+			s.options.Found(list, found)
 		}
 		select {
 		case <-ctx.Done():

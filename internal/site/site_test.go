@@ -90,7 +90,7 @@ func (m *machine) start(t *testing.T) *site.Site {
 		Devices: func() ([]mallee.NetDevice, error) {
 			return []mallee.NetDevice{{Name: "eth1", Up: true, Addresses: []string{"10.107.1.101/24"}}}, nil
 		},
-		Judge: m.judge, Found: func(s *cloudv1.Site) { m.surveys <- s }, Log: slog.New(slog.DiscardHandler),
+		Judge: m.judge, Found: func(_ string, s *cloudv1.Site) { m.surveys <- s }, Log: slog.New(slog.DiscardHandler),
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
