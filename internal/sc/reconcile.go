@@ -116,6 +116,7 @@ func (r *reconciler) take(w wishes) {
 		clear(r.told)
 	}
 	r.want = w
+	r.view.set(w.GetScpaths(), nil) // the SAN may take its time
 	r.login.Store(&san.Login{User: w.GetSanUser(), Password: w.GetSanPassword()})
 }
 
@@ -136,7 +137,6 @@ func (r *reconciler) step(ctx context.Context) *cloudv1.PartitionReport {
 		r.options.Log.WarnContext(ctx, "cannot see what the SAN holds", "error", err)
 	}
 	if r.blind = err; err != nil {
-		r.view.set(r.want.GetScpaths(), nil)
 		return unknown(r.want.state, err)
 	}
 	r.view.set(r.want.GetScpaths(), have.portals)

@@ -14,8 +14,8 @@ import (
 const scheme = "mallee-sp"
 
 // addresses are those of one host, told to gRPC as its resolver. gRPC tries the next
-// one a quarter of a second after the last, and keeps the first that has shown its
-// certificate. Its own resolver would not look a name up again for 30 s.
+// one a quarter of a second after the last (gRFC A61), and keeps the first that has
+// shown its certificate. Its own resolver would not look a name up again for 30 s.
 type addresses struct {
 	mu   sync.Mutex
 	list []netip.AddrPort
