@@ -48,8 +48,8 @@ func (c *Controller) judgePaths(ctx context.Context, partition string, before, a
 	}
 	return warnings, &mallee.Error{
 		Op: "set", Kind: mallee.PathsUnreachable, ID: result.Name,
-		Hint: "check the list and the network, or set it all the same: mallee property set --force",
-		Err:  fmt.Errorf("too few paths would be left: %s\n%s\nnothing was changed", few, pathcheck.Table(result, maxTable)),
+		Hint: "nothing was changed: check the list and the network, or set it all the same: mallee property set --force",
+		Err:  fmt.Errorf("too few paths would be left: %s\n%s", few, pathcheck.Table(result, maxTable)),
 	}
 }
 

@@ -150,7 +150,7 @@ func TestSetThatWouldCutANodeOff(t *testing.T) {
 		return s
 	}
 	_, err := c.judgePaths(t.Context(), partition, before, after(portal2))
-	wantError(t, err, mallee.PathsUnreachable, ncpathsName, "nc2: 0 of 1 paths", "nc2   10.108.1.200  -       unreachable  nobody answers", "nothing was changed")
+	wantError(t, err, mallee.PathsUnreachable, ncpathsName, "nc2: 0 of 1 paths", "nc2   10.108.1.200  -       unreachable  nobody answers")
 	if hint := err.(*mallee.Error).Hint; !strings.Contains(hint, "mallee property set --force") {
 		t.Errorf("the hint is %q", hint)
 	}

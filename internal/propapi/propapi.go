@@ -56,16 +56,9 @@ const version = "eucalyptus"
 
 // NewHandler returns the API, to be mounted at "/services/Properties".
 func NewHandler(o Options) http.Handler {
-	a := api{o.Properties}
 	return query.NewHandler(query.Options{
-		API: "properties",
-		Actions: []query.Action{
-			query.HandleRead("DescribeProperties", a.describeProperties),
-			query.Handle("ModifyPropertyValue", a.modifyPropertyValue),
-			query.Handle("ModifyPropertyValues", a.modifyPropertyValues),
-			query.HandleRead("DescribePropertyHistory", a.describePropertyHistory),
-			query.HandleRead("DescribePathReach", a.describePathReach),
-		},
+		API:          "properties",
+		Actions:      api{o.Properties}.actions(),
 		CheckVersion: checkVersion,
 		Root:         root,
 		Fault:        fault,
@@ -74,6 +67,17 @@ func NewHandler(o Options) http.Handler {
 		Log:          o.Log,
 		Registry:     o.Registry,
 	})
+}
+
+// actions returns the table of actions, the original's first.
+func (a api) actions() []query.Action {
+	return []query.Action{
+		query.HandleRead("DescribeProperties", a.describeProperties),
+		query.Handle("ModifyPropertyValue", a.modifyPropertyValue),
+		query.Handle("ModifyPropertyValues", a.modifyPropertyValues),
+		query.HandleRead("DescribePropertyHistory", a.describePropertyHistory),
+		query.HandleRead("DescribePathReach", a.describePathReach),
+	}
 }
 
 func checkVersion(v string) error {
