@@ -30,12 +30,12 @@ func checkHosts(value string) error {
 	return err
 }
 
-// number returns the check of a whole number of units, spelt in one way only: a
-// change is told by comparing texts.
-func number(unit string, least, most int) func(string) error {
+// number returns the check of a whole number of units from 1 to most, spelt in one
+// way only: a change is told by comparing texts.
+func number(unit string, most int) func(string) error {
 	return func(value string) error {
-		if n, err := strconv.Atoi(value); err != nil || n < least || n > most || strconv.Itoa(n) != value {
-			return fmt.Errorf("%q is not a number of %s from %d to %d", value, unit, least, most)
+		if n, err := strconv.Atoi(value); err != nil || n < 1 || n > most || strconv.Itoa(n) != value {
+			return fmt.Errorf("%q is not a number of %s from 1 to %d", value, unit, most)
 		}
 		return nil
 	}
@@ -82,7 +82,7 @@ func checkCHAPUser(value string) error {
 
 func checkBackend(value string) error {
 	if value != backend {
-		return fmt.Errorf("Cannot modify %s new value is not a valid value.  Legal values are: %s", PropertyBackend, backend) //nolint:revive,staticcheck // the original's words
+		return fmt.Errorf("Cannot modify %s new value is not a valid value.  Legal values are: %s", PropertyBackend, backend) //nolint:staticcheck // the original's words
 	}
 	return nil
 }

@@ -81,13 +81,13 @@ func pathProperties() []PropertyDefinition {
 		Rule:        pathsRule,
 		Reacts:      "The storage controller, at once.",
 	}, {
-		Name: PropertyMinPaths, Type: NumberProperty, Default: "1", Check: number("paths", 1, MaxPaths),
+		Name: PropertyMinPaths, Type: NumberProperty, Default: "1", Check: number("paths", MaxPaths),
 		Description: "Verified paths that a volume has before its device is handed out.",
 		Rule:        "A whole number from 1 to 32.",
 		Reacts: "Each node at the next attach; volumes that are attached stay so. " +
 			"A number that a node cannot reach is refused, unless it is forced.",
 	}, {
-		Name: PropertyNoPathTimeout, Type: NumberProperty, Default: "120", Check: number("seconds", 1, 3600),
+		Name: PropertyNoPathTimeout, Type: NumberProperty, Default: "120", Check: number("seconds", 3600),
 		Description: "How long I/O waits while a volume has no usable path, in seconds.",
 		Rule:        "A whole number from 1 to 3600.",
 		Reacts:      "Each node, at once, for attached volumes too.",
@@ -137,12 +137,12 @@ func sanProperties() []PropertyDefinition {
 
 func limitProperties() []PropertyDefinition {
 	return []PropertyDefinition{{
-		Name: PropertyMaxTotalGiB, Type: NumberProperty, Default: "500", Check: number("GiB", 1, maxTotalGiB),
+		Name: PropertyMaxTotalGiB, Type: NumberProperty, Default: "500", Check: number("GiB", maxTotalGiB),
 		Description: "Total disk space reserved for volumes",
 		Rule:        "A whole number of GiB from 1 to 1073741824.",
 		Reacts:      "The cloud controller when a volume is made or grows; volumes that are there stay.",
 	}, {
-		Name: PropertyMaxVolumeGiB, Type: NumberProperty, Default: "100", Check: number("GiB", 1, MaxSizeGiB),
+		Name: PropertyMaxVolumeGiB, Type: NumberProperty, Default: "100", Check: number("GiB", MaxSizeGiB),
 		Description: "Max volume size",
 		Rule:        "A whole number of GiB from 1 to 16384.",
 		Reacts:      "The cloud controller when a volume is made or grows; volumes that are there stay.",

@@ -156,6 +156,7 @@ func TestFaultsOfOursTellNothing(t *testing.T) {
 		"read-only":       {failed("create", mallee.ReadOnly, "x", "cannot be set"), 400, "OperationNotPermitted", "INFO"},
 		"wrapped":         {fmt.Errorf("%s: %w", secret, failed("create", mallee.NotFound, "PARTI07", "gone")), 400, "InvalidZone.NotFound", "INFO"},
 		"pool too small":  {failed("create", mallee.Exhausted, "PARTI00", "it is full"), 500, "InsufficientVolumeCapacity", "INFO"},
+		"too much":        {failed("create", mallee.OverLimit, "PARTI00", "more than storage.maxtotalvolumesizeingb allows"), 400, "VolumeLimitExceeded", "INFO"},
 		"ran out of time": {fmt.Errorf("%s: %w", secret, context.DeadlineExceeded), 503, "Unavailable", "WARN"},
 	} {
 		t.Run(name, func(t *testing.T) {
