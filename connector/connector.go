@@ -14,6 +14,8 @@
 //     Volume's WWID. Any other is removed and named in the Status.
 //   - The device is ready at the first verified path (MinPaths); a dead portal
 //     delays nothing.
+//   - A path that is no longer expected drains: it goes once others have taken its
+//     place, and never as the last that is usable.
 //   - Only sessions of iface records named mallee-* are touched.
 //   - A device that is in use is never removed; the error names who uses it.
 //

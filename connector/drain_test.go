@@ -190,9 +190,6 @@ func TestWhatDrainedPathsLeaveIsRemoved(t *testing.T) {
 			c.LoggedIn("", netip.MustParseAddrPort("10.108.1.20:3260")) {
 			t.Error("LoggedIn does not tell which sessions there are")
 		}
-		if err := c.Detach(t.Context(), through()); err == nil {
-			t.Error("the fake map can be flushed") // it cannot; the disks stay in it
-		}
 	})
 }
 

@@ -103,13 +103,11 @@ func (c *Connector) tidy(ctx context.Context, target string, sessions []openiscs
 	c.tidies.Go(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
 		defer cancel()
-		pause := time.Duration(0)
 		if err := c.release(ctx, target); err != nil {
 			c.log.WarnContext(ctx, "cannot log out from a portal that nothing needs", "target", target, "error", err)
-			pause = firstRetry
 		}
 		c.mu.Lock()
-		c.tidying[target] = time.Now().Add(pause)
+		c.tidying[target] = time.Now().Add(firstRetry)
 		c.mu.Unlock()
 	})
 }
@@ -144,7 +142,7 @@ func (c *Connector) release(ctx context.Context, target string) error {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	var errs []error
-	some := false
+	done := false
 	for p := range portals {
 		if target != "" && p.Target != target {
 			continue
@@ -153,22 +151,20 @@ func (c *Connector) release(ctx context.Context, target string) error {
 		if !ok {
 			continue
 		}
-		some = true
 		wg.Go(func() {
-			err := c.logout(ctx, p, login)
+			ok, err := c.logout(ctx, p, login)
 			c.left(p)
 			mu.Lock()
-			errs = append(errs, err)
+			done, errs = done || ok, append(errs, err)
 			mu.Unlock()
 		})
 	}
 	wg.Wait()
-	if err := errors.Join(errs...); err != nil || !some {
-		return err
+	if done {
+		// Not else: each failure would wake everybody, and who is woken tries again.
+		c.wake.Send()
 	}
-	// Only now: who waits for a portal would else be woken by each failure.
-	c.wake.Send()
-	return nil
+	return errors.Join(errs...)
 }
 
 // known returns all that there is a session, a record or a login of.
@@ -231,34 +227,35 @@ func (c *Connector) beingLeft(p openiscsi.Portal) bool {
 	return c.leaving[anyGroup(p)]
 }
 
-// logout ends the sessions of p, unless one carries a disk, and removes its
-// record.
-func (c *Connector) logout(ctx context.Context, p openiscsi.Portal, login <-chan struct{}) error {
+// logout ends the sessions of p and removes its record, unless a session carries
+// a disk; done is false then.
+func (c *Connector) logout(ctx context.Context, p openiscsi.Portal, login <-chan struct{}) (done bool, err error) {
 	if login != nil { // it was cancelled; if it ended later it would write its record again
 		select {
 		case <-login:
 		case <-ctx.Done():
-			return ctx.Err()
+			return false, ctx.Err()
 		}
 	}
 	sessions, err := c.initiator.Sessions()
 	if err != nil {
-		return err
+		return false, err
 	}
 	for _, s := range sessions {
 		if anyGroup(s.Portal) != p {
 			continue
 		}
 		if busy, err := c.carries(ctx, s); err != nil || busy {
-			return err
+			return false, err
 		}
 		if err := c.initiator.Logout(ctx, s); err != nil {
-			return err
+			return false, err
 		}
 		c.log.InfoContext(ctx, "logged out", "path", p.String(), "net_device", p.NetDevice(), "target", p.Target,
 			"session", s.ID, "proof", "ours by its iface, no disk, no volume needs it")
 	}
-	return c.initiator.RemoveRecord(ctx, p)
+	err = c.initiator.RemoveRecord(ctx, p)
+	return err == nil, err
 }
 
 // carries reports whether a session has a disk, or is being searched for one.

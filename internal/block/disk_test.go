@@ -198,6 +198,21 @@ func TestPartitions(t *testing.T) {
 	}
 }
 
+func TestInFlightCountsReadsAndWrites(t *testing.T) {
+	m := newMachine(t)
+	m.write("sys/block/sdb/inflight", "       2        3\n")
+	if n, err := m.devices().InFlight("sdb"); n != 5 || err != nil {
+		t.Errorf("%d, %v, want 5", n, err)
+	}
+	if n, err := m.devices().InFlight("sdx"); n != 0 || err != nil {
+		t.Errorf("a disk that is gone: %d, %v", n, err)
+	}
+	m.write("sys/block/sdc/inflight", "many\n")
+	if _, err := m.devices().InFlight("sdc"); err == nil {
+		t.Error("no error for what is no number")
+	}
+}
+
 func TestUsersNamesWhoHasADeviceOpen(t *testing.T) {
 	m := newMachine(t)
 	m.write("sys/class/block/dm-0/dev", "254:0\n")

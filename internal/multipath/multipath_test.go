@@ -78,6 +78,7 @@ func TestCommands(t *testing.T) {
 		call func(context.Context, multipath.Client) error
 	}{
 		{"add path sdb", func(ctx context.Context, c multipath.Client) error { return c.AddPath(ctx, "sdb") }},
+		{"del path sdb", func(ctx context.Context, c multipath.Client) error { return c.RemovePath(ctx, "sdb") }},
 		{"resize map dm-0", func(ctx context.Context, c multipath.Client) error { return c.ResizeMap(ctx, "dm-0") }},
 		{"remove map dm-0", func(ctx context.Context, c multipath.Client) error { return c.RemoveMap(ctx, "dm-0") }},
 		{"disablequeueing map dm-0", func(ctx context.Context, c multipath.Client) error { return c.DisableQueueing(ctx, "dm-0") }},

@@ -69,8 +69,9 @@ func TestLoginTellsWhyItFailed(t *testing.T) {
 
 func TestLoginNamesOnePortal(t *testing.T) {
 	for addr, want := range map[string]string{
-		"10.107.1.200:3260": "-m node -T iqn.2026-11.io.mallee:san -p 10.107.1.200:3260,1 -I mallee-default --login\n",
-		"[2001:db8::1]:860": "-m node -T iqn.2026-11.io.mallee:san -p [2001:db8::1]:860,1 -I mallee-default --login\n",
+		"10.107.1.200:3260":   "-m node -T iqn.2026-11.io.mallee:san -p 10.107.1.200:3260,1 -I mallee-default --login\n",
+		"[2001:db8::1]:860":   "-m node -T iqn.2026-11.io.mallee:san -p [2001:db8::1]:860,1 -I mallee-default --login\n",
+		"[fe80::1%eth1]:3260": "-m node -T iqn.2026-11.io.mallee:san -p [fe80::1%eth1]:3260,1 -I mallee-default --login\n",
 	} {
 		run, args := iscsiadm(t, 0)
 		if err := (&openiscsi.Initiator{Run: run}).Login(t.Context(), portal(addr)); err != nil {

@@ -281,6 +281,8 @@ func TestHostilePortalsAreRefused(t *testing.T) {
 		{"iface has a second line", func(p *openiscsi.Portal) { p.Iface = "mallee-a\nx = y" }},
 		{"no address", func(p *openiscsi.Portal) { p.Addr = netip.AddrPort{} }},
 		{"no port", func(p *openiscsi.Portal) { p.Addr = netip.AddrPortFrom(p.Addr.Addr(), 0) }},
+		{"iface without its device", func(p *openiscsi.Portal) { p.Iface = "mallee-net-" }},
+		{"iface of a device that cannot be", func(p *openiscsi.Portal) { p.Iface = "mallee-net-a123456789012345" }},
 		{"zone is a path", func(p *openiscsi.Portal) {
 			p.Addr = netip.AddrPortFrom(netip.MustParseAddr("fe80::1%../../x"), 3260)
 		}},

@@ -109,6 +109,33 @@ func TestSessionsAreReadAsTheKernelShowsThem(t *testing.T) {
 	}
 }
 
+// The address of a session is what stood in its record. Where a device is named it
+// tells the link, and the zone says nothing more.
+func TestSessionsShowWhatTheyAreBoundTo(t *testing.T) {
+	k := newKernel(t)
+	for i, device := range []string{"default", "net-eth1", "net-bond0.107"} {
+		k.login(i+1, i+1, map[string]string{"ifacename": openiscsi.Prefix + device}, map[string]string{"persistent_address": "fe80::1%eth1"})
+	}
+	want := []struct{ addr, device string }{
+		{"[fe80::1%eth1]:3260", ""}, {"[fe80::1]:3260", "eth1"}, {"[fe80::1]:3260", "bond0.107"},
+	}
+	for i, s := range k.sessions() {
+		if s.Portal.Addr.String() != want[i].addr || s.Portal.NetDevice() != want[i].device {
+			t.Errorf("session %d: %s over %q, want %+v", s.ID, s.Portal, s.Portal.NetDevice(), want[i])
+		}
+	}
+}
+
+// A session of another's making under a name of ours must not hide the others.
+func TestASessionToANameIsNoneOfOurs(t *testing.T) {
+	k := newKernel(t)
+	k.login(1, 1, nil, map[string]string{"persistent_address": "san1"})
+	k.login(2, 2, nil, nil)
+	if got := k.sessions(); len(got) != 1 || got[0].ID != 2 {
+		t.Errorf("got %+v, want session 2 alone", got)
+	}
+}
+
 func TestSessionsOfOthersAreNotReturned(t *testing.T) {
 	for _, iface := range []string{"default", "iface0", "(null)", "", "-", "xmallee-a", "Mallee-a"} {
 		t.Run(iface, func(t *testing.T) {

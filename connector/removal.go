@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/mallee-io/mallee/internal/block"
+	"github.com/mallee-io/mallee/internal/multipath"
+)
+
+const (
+	// drainTimeout bounds one attempt to take a disk out of the map and remove it.
+	drainTimeout = 30 * time.Second
+	// idlePatience is how long what is in flight on a disk that left the map may
+	// take; the map itself waits for it before it is loaded without the disk.
+	idlePatience = 10 * time.Second
+)
+
+func (d *drain) busy() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.running != ""
+}
+
+// startRemoval begins to remove a disk beside the caller, unless another removal
+// runs or it is too soon after a failure, and returns how that stands.
+func (c *Connector) startRemoval(ctx context.Context, state *volume, v Volume, s surplus, need int) string {
+	d, name := &state.drain, s.disk.Name
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	failed := d.failed[name]
+	switch {
+	case d.running != "" && d.running != name:
+		return "waits until " + d.running + " is removed"
+	case d.running == name:
+	case time.Now().Before(failed.next):
+	case state.probes.drop(name, s.session.ID, func() { c.endRemoval(ctx, state, v, s, need) }):
+		d.running = name
+	}
+	if failed.err != nil {
+		return "being removed; last time: " + failed.err.Error()
+	}
+	return "being removed"
+}
+
+// endRemoval removes a disk and notes how that has ended.
+func (c *Connector) endRemoval(ctx context.Context, state *volume, v Volume, s surplus, need int) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	err := c.removeSurplus(ctx, state, v, s, need)
+	if err != nil {
+		level := slog.LevelWarn
+		if errors.Is(err, errNeeded) {
+			level = slog.LevelInfo
+		}
+		c.log.Log(ctx, level, "path not removed", "wwid", v.WWID, "path", s.session.Portal.String(), "disk", s.disk.Name, "error", err)
+	}
+	d := &state.drain
+	d.mu.Lock()
+	d.running = ""
+	delete(d.failed, s.disk.Name)
+	if err != nil {
+		if d.failed == nil {
+			d.failed = map[string]failure{}
+		}
+		d.failed[s.disk.Name] = failure{err, time.Now().Add(firstRetry)}
+	}
+	d.mu.Unlock()
+	if err == nil {
+		c.wake.Send()
+	}
+}
+
+// errNeeded is why a removal was given up.
+var errNeeded = errors.New("it is needed again")
+
+// spare returns an error if a surplus disk is none any more: its portal is named
+// again, or fewer than need other paths are usable by now.
+func (c *Connector) spare(ctx context.Context, state *volume, v Volume, s surplus, need int) error {
+	c.mu.Lock()
+	wanted := state.portals[anyGroup(s.session.Portal)]
+	c.mu.Unlock()
+	others, _, err := c.others(ctx, v, s.disk.Name)
+	if err == nil && (wanted || others < need) {
+		return errNeeded
+	}
+	return err
+}
+
+// removeSurplus takes a disk out of v's map, waits until nothing of it is in
+// flight, and has the kernel forget it. Need is how many others must be usable,
+// before and after it has left the map; if they are not it comes back.
+func (c *Connector) removeSurplus(ctx context.Context, state *volume, v Volume, s surplus, need int) error {
+	name := s.disk.Name
+	if err := c.spare(ctx, state, v, s, need); err != nil {
+		return err
+	}
+	if err := c.multipath.RemovePath(ctx, name); err != nil {
+		// It refuses as well what it does not know.
+		if _, inMap, mapsErr := c.others(ctx, v, name); inMap || mapsErr != nil || !errors.Is(err, multipath.ErrFailed) {
+			return errors.Join(err, mapsErr)
+		}
+	}
+	gone, err := c.awaitIdle(ctx, v, s)
+	if err != nil || gone {
+		return err
+	}
+	if err := c.spare(ctx, state, v, s, need); err != nil {
+		if errors.Is(err, errNeeded) {
+			err = errors.Join(err, c.multipath.AddPath(ctx, name))
+		}
+		return err
+	}
+	if err := c.devices.DeleteDisk(name); err != nil {
+		return err
+	}
+	c.log.InfoContext(ctx, "disk removed", "wwid", v.WWID, "disk", name, "lun", s.disk.LUN,
+		"path", s.session.Portal.String(), "net_device", s.session.Portal.NetDevice(),
+		"proof", "on a session of ours that the volume no longer expects, by identity or LUN, in no map, nothing in flight")
+	return nil
+}
+
+// others returns how many disks of v's map beside one are usable, and whether
+// that one is in any map that multipathd knows.
+func (c *Connector) others(ctx context.Context, v Volume, disk string) (usable int, inMap bool, err error) {
+	maps, err := c.multipath.Maps(ctx)
+	if err != nil {
+		return 0, false, err
+	}
+	for _, m := range maps {
+		for _, p := range m.Paths {
+			switch {
+			case p.Disk == disk:
+				inMap = true
+			case m.WWID == v.WWID && p.Usable():
+				usable++
+			}
+		}
+	}
+	return usable, inMap, nil
+}
+
+// awaitIdle waits until a disk is in no map, for the kernel and for multipathd,
+// and nothing is in flight on it. Gone is true if it is not there any more.
+func (c *Connector) awaitIdle(ctx context.Context, v Volume, s surplus) (gone bool, err error) {
+	for start := time.Now(); ; {
+		disks, err := c.devices.SessionDisks(s.session.ID)
+		if err != nil {
+			return false, err
+		}
+		disk, found := block.Disk{}, false
+		for _, d := range disks {
+			// A name is given anew to another disk.
+			if d.Name == s.disk.Name && d.LUN == s.disk.LUN {
+				disk, found = d, true
+			}
+		}
+		if !found {
+			return true, nil
+		}
+		inFlight, err := c.devices.InFlight(disk.Name)
+		if err != nil {
+			return false, err
+		}
+		_, inMap, err := c.others(ctx, v, disk.Name)
+		if err != nil {
+			return false, err
+		}
+		inMap = inMap || disk.Map != ""
+		switch late := time.Since(start) > idlePatience; {
+		case !inMap && inFlight == 0:
+			return false, nil
+		case late && inMap:
+			return false, errors.New("multipathd has it in a map again")
+		case late:
+			return false, fmt.Errorf("%d requests are in flight on it", inFlight)
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-time.After(100 * time.Millisecond): // none of these makes an event
+		}
+	}
+}
