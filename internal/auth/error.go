@@ -10,9 +10,9 @@ type Code string
 // nobody can find out by trying which keys exist.
 const (
 	Missing       Code = "MissingAuthenticationToken" // not signed at all
-	Incomplete    Code = "IncompleteSignature"        // signed, but not as Signature Version 4 prescribes
+	Incomplete    Code = "IncompleteSignature"        // signed, but not as the version prescribes
 	Expired       Code = "RequestExpired"             // signed too long ago, or by a clock that is ahead
-	Unsupported   Code = "UnsupportedOperation"       // signed in the URL
+	Unsupported   Code = "UnsupportedOperation"       // signed in the URL where that is not allowed, or in another way than those there are
 	Failure       Code = "AuthFailure"                // unknown key, wrong signature or wrong scope
 	LimitExceeded Code = "RequestLimitExceeded"       // too many calls by one key, or failures from one source
 	Timeout       Code = "RequestTimeout"             // the body came too slowly

@@ -45,7 +45,7 @@ func probe(ctx context.Context, device string, portal netip.AddrPort) Verdict {
 		return Verdict{State: mallee.Reachable, Evidence: mallee.ByTCP}
 	case ctx.Err() != nil:
 		return unsure(ctx.Err())
-	case refusesOurselves(err):
+	case notPermitted(err):
 		return unsure(err)
 	}
 	v := Verdict{State: mallee.Unreachable, Reason: err.Error()}

@@ -114,14 +114,14 @@ func judgeNeighbour(ctx context.Context, addr netip.Addr, r route) Verdict {
 // unsure is the verdict when finding out has failed, which says nothing of the portal.
 func unsure(err error) Verdict {
 	v := Verdict{State: mallee.ReachUnsure, Reason: err.Error()}
-	if refusesOurselves(err) {
+	if notPermitted(err) {
 		v.Reason += " (it takes CAP_NET_RAW)"
 	}
 	return v
 }
 
-// refusesOurselves reports whether the kernel has not let us try.
-func refusesOurselves(err error) bool {
+// notPermitted reports whether the kernel has not let this process try.
+func notPermitted(err error) bool {
 	return errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES)
 }
 

@@ -38,8 +38,8 @@ var (
 	source  = appendAttribute(nil, unix.RTA_PREFSRC, []byte{10, 1, 1, 5})
 	gateway = appendAttribute(nil, unix.RTA_GATEWAY, []byte{10, 1, 1, 254})
 	via     = append(appendAttribute(nil, unix.RTA_VIA, append(binary.NativeEndian.AppendUint16(nil, unix.AF_INET6), netip.MustParseAddr("fd00::1").AsSlice()...)), 0, 0)
-	bare    = []byte{7, 0, 0x3f, 0, 1, 2, 3}             // an attribute without its padding
-	cut     = binary.NativeEndian.AppendUint16(nil, 200) // an attribute that is longer than the message
+	bare    = appendAttribute(nil, unix.RTA_METRICS, []byte{1, 2, 3}) // which lacks its padding
+	cut     = binary.NativeEndian.AppendUint16(nil, 200)              // an attribute that is longer than the message
 )
 
 func TestParseRoute(t *testing.T) {
