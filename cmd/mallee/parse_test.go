@@ -60,7 +60,13 @@ func FuzzParseSettings(f *testing.F) {
 	for _, seed := range [][3]string{
 		{"P.storage.ncpaths\nnopath", "", ""},
 		{"P.storage.ncpaths=a=b\nP.storage.bare=", "P.storage.sanpassword=-", "P.storage.bare=x"},
-		{"a", "", ""}, {"a=1\na=2", "", ""}, {"=1", "", ""}, {"a=1", "a=f", ""}, {"a=1", "", "b=1"}, {"a=1", "", "a=1\na=1"}, {"", "a", "a"},
+		{"a", "", ""},
+		{"a=1\na=2", "", ""},
+		{"=1", "", ""},
+		{"a=1", "a=f", ""},
+		{"a=1", "", "b=1"},
+		{"a=1", "", "a=1\na=1"},
+		{"", "a", "a"},
 	} {
 		f.Add(seed[0], seed[1], seed[2])
 	}
