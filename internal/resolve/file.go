@@ -70,6 +70,9 @@ func (f *file) poll() {
 	var warnings []string
 	if err == nil && now != (stamp{}) {
 		devices, warnings, err = f.parse(f.path)
+		if again, _ := look(f.path); again != now {
+			return // something between the old and the new was read
+		}
 	}
 	if err != nil {
 		f.read = stamp{failed: true}
