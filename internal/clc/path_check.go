@@ -5,7 +5,6 @@ package clc
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -62,13 +61,7 @@ func (c *Controller) CheckPaths(ctx context.Context, name string, value *string,
 }
 
 // minPathsOf returns how many paths a device must have.
-func minPathsOf(settings map[string]string) int {
-	n, err := strconv.Atoi(settings[mallee.PropertyMinPaths])
-	if err != nil {
-		return 1
-	}
-	return n
-}
+func minPathsOf(settings map[string]string) int { return number(settings[mallee.PropertyMinPaths]) }
 
 func (c *Controller) check(ctx context.Context, v *view, k check) (mallee.PathCheck, error) {
 	const op = "check paths of"
@@ -90,7 +83,7 @@ func (c *Controller) check(ctx context.Context, v *view, k check) (mallee.PathCh
 		result.Sites = append(result.Sites, l.Site)
 	}
 	q := pathcheck.Question{
-		Paths: paths, MinToday: k.minToday, Min: k.min, Rule: "storage.minpaths asks for", Advertised: c.sites.advertised(k.partition),
+		Paths: paths, MinToday: k.minToday, Min: k.min, Rule: mallee.PropertyMinPaths + " asks for", Advertised: c.sites.advertised(k.partition),
 	}
 	if k.key == ncPaths {
 		result.Refused, result.Warnings = pathcheck.Judge(q, looks)
