@@ -218,7 +218,7 @@ func (k *keeper) logChange(ctx context.Context, before, after *cloudv1.Attachmen
 	for _, p := range after.GetPaths() {
 		if b := had[keyOf(p)]; b.GetState() != p.GetState() || b.GetReason() != p.GetReason() {
 			k.log.InfoContext(ctx, "path is "+p.GetState(), "path", cmp.Or(p.GetPortal(), p.GetText()), "label", p.GetInterface(),
-				"device", p.GetDevice(), "disk", p.GetBlockDev(), "reason", p.GetReason())
+				"net_device", p.GetDevice(), "disk", p.GetBlockDev(), "reason", p.GetReason())
 		}
 	}
 }
