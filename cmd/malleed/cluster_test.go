@@ -149,6 +149,9 @@ func (m *machine) join(role, name string) *rpc.Bundle {
 	return b
 }
 
+// sanPassword is what the storage processor asks for.
+const sanPassword = "of-the-san"
+
 // storageProcessor serves an SP whose kernel and disks are emulated.
 func (m *machine) storageProcessor() (addr string) {
 	m.t.Helper()
@@ -167,7 +170,15 @@ func (m *machine) storageProcessor() (addr string) {
 		m.t.Fatal(err)
 	}
 	p := part{bundle: m.join("sp", "sp1")}
-	g := rpc.NewServer(p.bundle, log, p.admitSC)
+	password := filepath.Join(m.t.TempDir(), "password")
+	if err := os.WriteFile(password, []byte(sanPassword+"\n"), 0o600); err != nil {
+		m.t.Fatal(err)
+	}
+	login, err := sp.NewLogin("storage", password)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	g := rpc.NewServer(p.bundle, log, p.admit(login))
 	spv1.RegisterStorageProcessorServer(g, s)
 	go g.Serve(l)
 	m.t.Cleanup(g.Stop)
@@ -268,11 +279,17 @@ func TestClusterServesAVolume(t *testing.T) {
 		}
 		return instance != ""
 	})
-	byName := strings.Replace(san, "127.0.0.1", "localhost", 1)
-	m.until("the SAN can be named", func() bool {
-		_, err := user.SetProperty(t.Context(), "PARTI00.storage.sanhost", byName)
-		return err == nil
-	})
+	set := func(name, value string) {
+		t.Helper()
+		m.until(name+" can be set", func() bool {
+			_, err := user.SetProperty(t.Context(), "PARTI00."+name, value)
+			return err == nil
+		})
+	}
+	set(mallee.PropertySANUser, "storage")
+	set(mallee.PropertySANPassword, sanPassword)
+	set(mallee.PropertyResourcePrefix, "gold_")
+	set(mallee.PropertySANHost, strings.Replace(san, "127.0.0.1", "localhost", 1))
 	v, err := user.CreateVolume(t.Context(), mallee.VolumeSpec{Partition: "PARTI00", SizeGiB: 1})
 	if err != nil {
 		t.Fatal(err)

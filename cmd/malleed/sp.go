@@ -81,12 +81,7 @@ func runSP(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	server := rpc.NewServer(p.bundle, log, func(ctx context.Context, caller rpc.Identity, first bool) error {
-		if err := p.admitSC(ctx, caller, first); err != nil {
-			return err
-		}
-		return login.Admit(ctx)
-	})
+	server := rpc.NewServer(p.bundle, log, p.admit(login))
 	spv1.RegisterStorageProcessorServer(server, processor)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return telemetry.ServeMetrics(ctx, c.SP.MetricsListen, registry) })
@@ -101,6 +96,16 @@ func runSP(ctx context.Context, c *config.Config, log *slog.Logger) error {
 		return ctx.Err()
 	})
 	return g.Wait()
+}
+
+// admit returns what lets in storage controllers that know login as well.
+func (p part) admit(login sp.Login) rpc.Admit {
+	return func(ctx context.Context, caller rpc.Identity, first bool) error {
+		if err := p.admitSC(ctx, caller, first); err != nil {
+			return err
+		}
+		return login.Admit(ctx)
+	}
 }
 
 // admitSC is rpc.Admit: it lets in storage controllers of the partition that this
