@@ -105,6 +105,8 @@ func kindOf(err error) mallee.Kind {
 		return mallee.Changed
 	case code == "PathsUnreachable":
 		return mallee.PathsUnreachable
+	case code == "VolumeLimitExceeded":
+		return mallee.OverLimit
 	case code == "InsufficientVolumeCapacity":
 		return mallee.Exhausted
 	case api.Status == http.StatusUnauthorized, api.Status == http.StatusForbidden, code == "AuthFailure":
@@ -155,7 +157,7 @@ func exitCode(err error) int {
 		return exitDenied
 	case mallee.NotFound:
 		return exitNotFound
-	case mallee.InUse, mallee.NotAttached, mallee.IncorrectState, mallee.Exhausted, mallee.Changed, mallee.PathsUnreachable:
+	case mallee.InUse, mallee.NotAttached, mallee.IncorrectState, mallee.Exhausted, mallee.OverLimit, mallee.Changed, mallee.PathsUnreachable:
 		return exitState
 	case mallee.Unavailable:
 		return exitUnavailable

@@ -29,6 +29,7 @@ import (
 	"github.com/mallee-io/mallee/client"
 	"github.com/mallee-io/mallee/internal/auth"
 	"github.com/mallee-io/mallee/internal/propapi"
+	"github.com/mallee-io/mallee/internal/telemetry"
 )
 
 const (
@@ -65,7 +66,7 @@ func (p *memProperties) Properties(context.Context) ([]mallee.Property, error) {
 	return p.list, p.broken
 }
 
-func (p *memProperties) SetProperties(_ context.Context, sets []mallee.PropertySet, force bool) ([]mallee.PropertyChange, []string, error) {
+func (p *memProperties) SetProperties(ctx context.Context, sets []mallee.PropertySet, force bool) ([]mallee.PropertyChange, []string, error) {
 	if p.broken != nil && (!force || mallee.KindOf(p.broken) != mallee.PathsUnreachable) {
 		return nil, nil, p.broken
 	}
@@ -92,7 +93,7 @@ func (p *memProperties) SetProperties(_ context.Context, sets []mallee.PropertyS
 		list[i].Value = set.Value
 		changes = append(changes, change)
 		p.events = slices.Insert(p.events, 0, mallee.PropertyEvent{
-			PropertyChange: change, Time: epoch, AccessKey: accessKey, RequestID: "r-1", Reset: set.Reset, Forced: force,
+			PropertyChange: change, Time: epoch, AccessKey: telemetry.AccessKey(ctx), RequestID: "r-1", Reset: set.Reset, Forced: force,
 		})
 	}
 	p.list = list
