@@ -248,6 +248,22 @@ func TestADrainedPathComesBackWhenTheNewOnesFail(t *testing.T) {
 	})
 }
 
+// A device that goes takes its sessions with it; the path tells why.
+func TestADeviceThatGoesIsNamed(t *testing.T) {
+	k := newKernel(t)
+	synctest.Test(t, func(t *testing.T) {
+		c := k.connector()
+		v := through("eth1:"+a1, b1)
+		k.attach(c, v)
+		k.remove("class/net/eth1")
+		k.fail(true, a1)
+		want := []string{"eth1:" + a1 + " down: the session is lost: no network device eth1", b1 + " up"}
+		if diff := cmp.Diff(want, shown(k.run(c, v, 3))); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+	})
+}
+
 func TestMultipathdMayTakeADiskBack(t *testing.T) {
 	k := newKernel(t)
 	synctest.Test(t, func(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -297,10 +298,10 @@ func (k *kernel) step() bool {
 	for _, line := range lines[k.seen:] {
 		field := strings.Fields(line)
 		if field[1] == "session" {
-			var id int
-			fmt.Sscan(field[3], &id)
-			if s := k.sessions[id]; s != nil {
-				k.logOut(s)
+			for _, s := range k.sessions {
+				if strconv.Itoa(s.id) == field[3] {
+					k.logOut(s)
+				}
 			}
 			continue
 		}
