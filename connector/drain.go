@@ -36,15 +36,21 @@ type failure struct {
 	next time.Time
 }
 
+// disksOf returns the disks in a map, and of each whether it is usable.
+func disksOf(m multipath.Map) map[string]bool {
+	usable := map[string]bool{}
+	for _, p := range m.Paths {
+		usable[p.Disk] = p.Usable()
+	}
+	return usable
+}
+
 // findSurplus returns the surplus disks of v. A disk in another map than v's is
 // somebody else's, whatever its LUN is.
 func (c *Connector) findSurplus(v Volume, wanted map[openiscsi.Portal]bool, sessions []openiscsi.Session,
 	m multipath.Map, kernelMap string,
 ) ([]surplus, error) {
-	usable := map[string]bool{} // the disks in the map
-	for _, p := range m.Paths {
-		usable[p.Disk] = p.Usable()
-	}
+	usable := disksOf(m)
 	var list []surplus
 	for _, s := range sessions {
 		if wanted[anyGroup(s.Portal)] {
@@ -72,10 +78,7 @@ func (c *Connector) findSurplus(v Volume, wanted map[openiscsi.Portal]bool, sess
 // usableOn returns how many paths of v's map that are on sessions of ours carry
 // I/O, proved or not.
 func (c *Connector) usableOn(sessions []openiscsi.Session, m multipath.Map) (int, error) {
-	usable := map[string]bool{}
-	for _, p := range m.Paths {
-		usable[p.Disk] = p.Usable()
-	}
+	usable := disksOf(m)
 	n := 0
 	for _, s := range sessions {
 		disks, err := c.devices.SessionDisks(s.ID)

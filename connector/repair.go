@@ -22,7 +22,8 @@ const adoptionPatience = 3 * time.Second
 // asked to look at the disk again: udev on a busy machine needs some seconds.
 const refusals = 4
 
-// Repair takes one step towards all expected paths of v and tells how they are.
+// Repair takes one step towards all expected paths of v, and away from those that
+// are no longer expected, and tells how they are.
 // It starts what is due (a login, a scan, a proof of identity) and does not wait
 // for it: Changed tells when to look again.
 func (c *Connector) Repair(ctx context.Context, v Volume) (Status, error) {
