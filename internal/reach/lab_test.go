@@ -144,10 +144,40 @@ func (p *peer) tell(line string) string {
 	return ""
 }
 
-func ip(t *testing.T, line string) {
+func ip(t *testing.T, line string) string {
 	t.Helper()
-	if out, err := exec.CommandContext(t.Context(), "ip", strings.Fields(line)...).CombinedOutput(); err != nil {
+	out, err := exec.CommandContext(t.Context(), "ip", strings.Fields(line)...).CombinedOutput()
+	if err != nil {
 		t.Fatalf("ip %s: %v: %s", line, err, out)
+	}
+	return string(out)
+}
+
+// settle waits until the devices have their carriers, which the kernel makes known
+// up to a second later, and their link-local addresses are known to be unique.
+func settle(t *testing.T, devices ...string) {
+	t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		list, err := reach.Devices()
+		if err != nil {
+			t.Fatal(err)
+		}
+		up := 0
+		for _, d := range list {
+			if d.Up && slices.Contains(devices, d.Name) {
+				up++
+			}
+		}
+		if up == len(devices) && ip(t, "-6 -oneline address show tentative") == "" {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-t.Context().Done():
+			t.Fatal(t.Context().Err())
+		}
 	}
 }
 
@@ -185,6 +215,7 @@ func testReach(t *testing.T) {
 	ip(t, "route add 10.11.0.0/16 via 10.101.1.201 src 10.101.1.6")
 	ip(t, "rule add from 10.101.1.6 lookup 100")
 	ip(t, "route add default via 10.101.1.253 table 100")
+	settle(t, "eth1", "eth2", "quiet")
 
 	answers := reach.Verdict{State: mallee.Reachable, Evidence: mallee.ByNeighbour}
 	connects := reach.Verdict{State: mallee.Reachable, Evidence: mallee.ByTCP}
