@@ -58,28 +58,30 @@ func look(path string) (stamp, error) {
 // poll reads the file if it has changed, and not since the look before: an editor
 // that writes it in place, or removes it before it renames the new one, is left
 // to finish. A file that cannot be read keeps its last labels, and is tried again
-// at each look; one that is gone has none.
-func (f *file) poll() {
+// at each look; one that is gone has none. Settled is false if another look is
+// needed before the file counts as it is.
+func (f *file) poll() (settled bool) {
 	now, err := look(f.path)
-	settled := now == f.seen
+	settled = now == f.seen || err != nil
 	f.seen = now
 	if err == nil && (!settled || now == f.read) {
-		return
+		return settled
 	}
 	var devices map[string]string
 	var warnings []string
 	if err == nil && now != (stamp{}) {
 		devices, warnings, err = f.parse(f.path)
 		if again, _ := look(f.path); again != now {
-			return // something between the old and the new was read
+			return false // something between the old and the new was read
 		}
 	}
 	if err != nil {
 		f.read = stamp{failed: true}
 		f.fault = "the storage interfaces stay as they were: " + strings.ReplaceAll(err.Error(), "\n", "; ")
-		return
+		return true
 	}
 	f.read, f.devices, f.warnings, f.fault = now, devices, warnings, ""
+	return true
 }
 
 func parseEucalyptus(path string) (devices map[string]string, warnings []string, err error) {

@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/mallee-io/mallee"
 )
 
@@ -262,5 +264,59 @@ func TestLabelsAndNamesChangeTogether(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		m.expect("a:san1", "a:san1 eth1 10.108.1.200:3260")
+	})
+}
+
+// An admin edits the file and sets the property in the next moment: the check of
+// the new list knows the label, and DNS as it is by then.
+func TestACheckLooksAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine(t, map[string]string{"eucalyptus.conf": "STORAGE_INTERFACES=a=eth0\n"})
+		m.hosts["san1"] = []string{"10.107.1.200"}
+		m.run()
+		check := func(want ...string) {
+			t.Helper()
+			begun := time.Now()
+			got := m.lines(m.ResolveNow(t.Context(), parse(t, "b:san1,san2"), nil))
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+			if took := time.Since(begun); took > 200*time.Millisecond {
+				t.Errorf("it took %v", took)
+			}
+		}
+		m.write("eucalyptus.conf", "STORAGE_INTERFACES=a=eth0,b=eth1\n")
+		check("b:san1 eth1 10.107.1.200:3260", "san2 ? san2: no such host")
+		m.change(func() { m.hosts["san2"] = []string{"10.107.1.202"} })
+		if err := os.Remove(filepath.Join(m.dir, "eucalyptus.conf")); err != nil {
+			t.Fatal(err)
+		}
+		m.write("malleed.toml", "[storage.interfaces]\nb='eth0'\n")
+		check("b:san1 eth0 10.107.1.200:3260", "san2 10.107.1.202:3260")
+	})
+}
+
+// A file that is written on and on, or that cannot be read, ends a check's look too.
+func TestACheckWaitsForNoFileForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine(t, map[string]string{"eucalyptus.conf": "STORAGE_INTERFACES=a=eth0\n", "malleed.toml": "[storage"})
+		m.run()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			m.ResolveNow(t.Context(), parse(t, "a:10.107.1.200"), nil)
+		}()
+		for i := 1; ; i++ {
+			m.write("eucalyptus.conf", "STORAGE_INTERFACES=a=eth0\n"+strings.Repeat("#", i))
+			select {
+			case <-done:
+				m.expectLabels("a=eth0")
+				return
+			case <-time.After(50 * time.Millisecond):
+			}
+			if i > 20 {
+				t.Fatal("the check waits for ever")
+			}
+		}
 	})
 }

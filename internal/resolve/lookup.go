@@ -43,10 +43,9 @@ func (r *Resolver) lookup(ctx context.Context, n *name) {
 	if n.fault != "" {
 		n.due = time.Now().Add(failedInterval)
 	}
-	if !n.known {
-		n.known = true
-		close(n.looked)
-	}
+	n.known = true
+	close(n.looked)
+	n.looked = make(chan struct{})
 	moved := !slices.Equal(addrs, before.addrs())
 	if moved {
 		r.log.InfoContext(ctx, "a host of a path has other addresses", "host", n.text, "addresses", addrs, "before", before.addrs())

@@ -24,8 +24,8 @@ type name struct {
 	families [2][]netip.Addr // IPv4 and IPv6, each sorted; as DNS has last told them
 	fault    string          // of the last look-up; empty if it told all
 	warnings []string        // about addresses that were left out
-	looked   chan struct{}   // closed when a look-up has ended
-	known    bool            // it is closed
+	looked   chan struct{}   // closed and renewed when a look-up has ended
+	known    bool            // one has
 	running  bool            // a look-up is under way
 	due      time.Time       // of the next one
 	asked    time.Time       // when somebody wanted to know of it
@@ -52,6 +52,15 @@ func (r *Resolver) wake() {
 	case r.due <- struct{}{}:
 	default:
 	}
+}
+
+// lookupNow has a DNS name looked up, and returns a channel that is closed when
+// that has ended. r.mu is held.
+func (r *Resolver) lookupNow(text string) <-chan struct{} {
+	n := r.name(text)
+	n.due = time.Now()
+	r.wake()
+	return n.looked
 }
 
 // lookupAll makes all look-ups due. r.mu is held.

@@ -45,19 +45,27 @@ func (r *Resolver) Resolve(p mallee.Paths, advertised []netip.AddrPort) Resoluti
 	return res
 }
 
-// ResolveNow is Resolve that waits, within ctx, until each name has been looked up
-// once. It needs Run.
+// ResolveNow is Resolve that first looks at the files anew, so that a label counts
+// which an admin has written a moment ago, and asks DNS anew for each name. It
+// waits for both within ctx, and needs Run.
 func (r *Resolver) ResolveNow(ctx context.Context, p mallee.Paths, advertised []netip.AddrPort) Resolution {
-	r.Resolve(p, advertised) // begins all look-ups at once
+	files := make(chan struct{})
+	pending := []<-chan struct{}{files}
+	r.mu.Lock()
 	for _, spec := range p.List {
 		if spec.Name != "" {
-			r.mu.Lock()
-			looked := r.name(spec.Name).looked
-			r.mu.Unlock()
-			select {
-			case <-looked:
-			case <-ctx.Done():
-			}
+			pending = append(pending, r.lookupNow(spec.Name))
+		}
+	}
+	r.mu.Unlock()
+	select {
+	case r.looks <- files:
+	case <-ctx.Done():
+	}
+	for _, done := range pending {
+		select {
+		case <-done:
+		case <-ctx.Done():
 		}
 	}
 	return r.Resolve(p, advertised)

@@ -15,12 +15,35 @@ import (
 // file system, and a file whose directory comes and goes.
 const pollInterval = time.Second
 
+// settlePause is the time between two looks when somebody waits, and there are at
+// most settleLooks of them: a file that changes on and on must not keep them.
+const (
+	settlePause = 100 * time.Millisecond
+	settleLooks = 5
+)
+
+// pollNow looks until each file counts as it is now.
+func (r *Resolver) pollNow(ctx context.Context) {
+	for range settleLooks {
+		if r.poll(ctx) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(settlePause):
+		}
+	}
+}
+
 // poll looks at files and devices. It is called by New and Run alone, and asks the
 // machine without the lock, so that a file system that hangs holds nobody else up.
-func (r *Resolver) poll(ctx context.Context) {
+// Settled is false while a file is still to be read.
+func (r *Resolver) poll(ctx context.Context) (settled bool) {
 	devices, err := r.netDevices()
+	settled = true
 	for _, f := range r.files {
-		f.poll()
+		settled = f.poll() && settled
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -53,6 +76,7 @@ func (r *Resolver) poll(ctx context.Context) {
 	if relabelled || changed {
 		r.tell()
 	}
+	return settled
 }
 
 func kernelDevices() ([]string, error) {

@@ -67,8 +67,9 @@ type Resolver struct {
 	log         *slog.Logger
 	lookupNetIP func(ctx context.Context, network, name string) ([]netip.Addr, error)
 	netDevices  func() ([]string, error)
-	files       []*file       // that labels stand in, what counts more last; poll's alone
-	due         chan struct{} // holds a token when a look-up is due
+	files       []*file            // that labels stand in, what counts more last; poll's alone
+	due         chan struct{}      // holds a token when a look-up is due
+	looks       chan chan struct{} // each is closed when the files have been looked at
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and renewed at each change
@@ -92,7 +93,7 @@ func New(o Options) *Resolver {
 	}
 	r := &Resolver{
 		log: o.Log, lookupNetIP: o.LookupNetIP, netDevices: o.NetDevices,
-		due: make(chan struct{}, 1), changed: make(chan struct{}),
+		due: make(chan struct{}, 1), looks: make(chan chan struct{}), changed: make(chan struct{}),
 		files: []*file{{path: o.Eucalyptus, parse: parseEucalyptus}, {path: o.Malleed, parse: parseMalleed}},
 		zones: map[string]bool{}, names: map[string]*name{},
 	}
@@ -118,6 +119,9 @@ func (r *Resolver) Run(ctx context.Context) error {
 		case <-r.due:
 		case <-tick.C:
 			r.poll(ctx)
+		case done := <-r.looks:
+			r.pollNow(ctx)
+			close(done)
 		}
 	}
 }
