@@ -60,19 +60,30 @@ var (
 	errGone     = errors.New("it has lost its connection")
 )
 
-// wait returns the answer; ctx bounds how long it takes.
+// wait returns the answer; ctx bounds how long it takes. An answer that is there
+// counts though the time is up: one silent machine takes all of it, and what the
+// others have said would be lost.
 func (q *question) wait(ctx context.Context) ([]mallee.Reach, []string, error) {
+	var a *cloudv1.PathCheckAnswer
+	var err error
 	select {
-	case a := <-q.answer:
-		if a.GetError() != "" {
-			return nil, nil, errors.New(a.GetError())
-		}
-		return reachOf(a.GetReach()), a.GetWarnings(), nil
+	case a = <-q.answer:
 	case <-q.station.gone:
-		return nil, nil, errGone
+		err = errGone
 	case <-ctx.Done():
-		return nil, nil, errNoAnswer
+		err = errNoAnswer
 	}
+	if err != nil {
+		select {
+		case a = <-q.answer:
+		default:
+			return nil, nil, err
+		}
+	}
+	if a.GetError() != "" {
+		return nil, nil, errors.New(a.GetError())
+	}
+	return reachOf(a.GetReach()), a.GetWarnings(), nil
 }
 
 // answered takes an answer of the machine that was asked. Any other, and one that

@@ -64,3 +64,38 @@ func TestProbesTakeTurns(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+// One machine that is silent takes all the time that there is. It must not cost a
+// set the answers of the others, for one of which it is to be refused.
+func TestASilentMachineHidesNoAnswer(t *testing.T) {
+	const nodes = 12
+	synctest.Test(t, func(t *testing.T) {
+		v := viewOf(nodes, "10.107.1.200")
+		s := newSites(slog.New(slog.DiscardHandler))
+		for i := range nodes {
+			name := fmt.Sprintf("nc%02d", i)
+			st, left := s.openNode(v, name, v.nodes[name], "10.107.1.200")
+			defer left()
+			if i == 0 {
+				continue
+			}
+			go func() {
+				time.Sleep(time.Second)
+				for _, check := range s.addToNode(&cloudv1.NodeState{}, st).Checks {
+					s.answered(mallee.RoleNC, name, &cloudv1.PathCheckAnswer{Id: check.Id, Reach: []*cloudv1.Reach{{State: string(mallee.Unreachable)}}})
+				}
+			}()
+		}
+		list := "10.108.1.200"
+		looks := s.look(t.Context(), v, check{partition: partition, key: ncPaths, present: "10.107.1.200", value: &list})
+		for i, l := range looks {
+			want := ""
+			if i == 0 {
+				want = errNoAnswer.Error()
+			}
+			if l.Problem != want {
+				t.Errorf("%s: %q, want %q", l.Site.Name, l.Problem, want)
+			}
+		}
+	})
+}

@@ -55,11 +55,12 @@ func (s *sites) openNode(v *view, name string, r nodeRecord, works string) (st *
 	}
 	change.Connect(name, works, len(v.byInstance[r.InstanceID]) > 0, time.Now())
 	wake(s.news)
-	st, left := s.open(mallee.Site{Role: mallee.RoleNC, Name: name, InstanceID: r.InstanceID, Partition: r.Partition, Live: true, Paths: works})
+	st = s.open(mallee.Site{Role: mallee.RoleNC, Name: name, InstanceID: r.InstanceID, Partition: r.Partition, Live: true, Paths: works})
 	return st, func() {
-		left()
 		s.mu.Lock()
 		defer s.mu.Unlock()
+		// Both at once: whom the rollout knows has a station.
+		s.close(st)
 		change.Disconnect(name)
 		wake(s.news)
 	}
@@ -71,20 +72,25 @@ func (s *sites) openController(name, partition string) (st *station, closed func
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	// It makes its sessions when it reads a snapshot: nothing has to change over.
-	return s.open(mallee.Site{Role: mallee.RoleSC, Name: name, Partition: partition, Live: true, Settled: true})
-}
-
-// open is called with s.mu held.
-func (s *sites) open(site mallee.Site) (st *station, closed func()) {
-	id := memberID(site.Role, site.Name)
-	st = &station{site: site, woken: make(chan struct{}, 1), gone: make(chan struct{})}
-	s.stations[id] = st
+	st = s.open(mallee.Site{Role: mallee.RoleSC, Name: name, Partition: partition, Live: true, Settled: true})
 	return st, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		delete(s.stations, id)
-		close(st.gone)
+		s.close(st)
 	}
+}
+
+// open is called with s.mu held.
+func (s *sites) open(site mallee.Site) *station {
+	st := &station{site: site, woken: make(chan struct{}, 1), gone: make(chan struct{})}
+	s.stations[memberID(site.Role, site.Name)] = st
+	return st
+}
+
+// close is called with s.mu held.
+func (s *sites) close(st *station) {
+	delete(s.stations, memberID(st.site.Role, st.site.Name))
+	close(st.gone)
 }
 
 // wake has whoever waits on ch look again.

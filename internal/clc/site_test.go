@@ -151,3 +151,29 @@ func TestChangeGoesOnAfterARestart(t *testing.T) {
 		}
 	})
 }
+
+// A node may go at any moment of a change, and come again.
+func TestNodesComeAndGoDuringChanges(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	lists := []string{"10.107.1.200", "10.108.1.200"}
+	v := viewOf(4, lists[0])
+	s := newSites(slog.New(slog.DiscardHandler))
+	var changing, nodes sync.WaitGroup
+	changing.Go(func() {
+		for i := 0; ctx.Err() == nil; i++ {
+			s.step(viewOf(4, lists[i%2]), time.Now().Add(time.Hour)) // past the start, when it holds
+		}
+	})
+	for name, r := range v.nodes {
+		nodes.Go(func() {
+			for range 2000 {
+				_, left := s.openNode(v, name, r, lists[0])
+				left()
+			}
+		})
+	}
+	nodes.Wait()
+	cancel()
+	changing.Wait()
+}
