@@ -9,7 +9,8 @@
 // a new list until it has settled, or has had Patience for it: so many may move at
 // once as there are slots. A change is halted while no node that was told the new
 // list, and has had time to look, reaches any of its paths, and others have
-// something to lose: a mistake then comes to a few nodes and not to all.
+// something to lose: a mistake then comes to a few nodes and not to all. It stays
+// halted for Patience when those are gone who have found that out.
 //
 // Nothing is stored: which list a node works with it says itself, when it connects
 // and in its reports.
@@ -52,6 +53,7 @@ type Rollout struct {
 	underWay bool   // a node has been told want in place of another list, and not all are done
 	began    time.Time
 	halted   bool
+	goneAt   time.Time // when it was first halted without a node that has lost every path; zero while there is one
 	nodes    map[string]*node
 }
 

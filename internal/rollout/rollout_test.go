@@ -185,6 +185,30 @@ func TestListThatLeadsNowhereHaltsTheChange(t *testing.T) {
 			t.Errorf("it is told %q", got)
 		}
 	})
+	t.Run("the one that found out goes and comes", func(t *testing.T) {
+		tr := halted(t)
+		tr.pass(time.Hour) // in which nothing has happened
+		tr.Disconnect("n0")
+		tr.tells("bad", "")
+		tr.pass(Patience - 1)
+		tr.tells("bad", "")
+		tr.Connect("n0", "bad", true, tr.now)
+		tr.says("n0", "bad", false, 0)
+		tr.pass(lookTime)
+		if tr.tells("bad", ""); !tr.Progress(tr.now).Halted {
+			t.Error("the change goes on")
+		}
+	})
+	t.Run("the one that found out is gone for good", func(t *testing.T) {
+		tr := halted(t)
+		tr.Disconnect("n0")
+		_, next := tr.step("bad")
+		if next != Patience {
+			t.Errorf("it is looked at again after %v, want %v", next, Patience)
+		}
+		tr.pass(next)
+		tr.tells("bad", "n1")
+	})
 	t.Run("set to another", func(t *testing.T) {
 		tr := halted(t)
 		tr.tells("good", "n0") // n0 waits its turn like the others

@@ -14,7 +14,7 @@ func (r *Rollout) Step(want string, busy func(name string) bool, hold bool, now 
 		if !r.halted {
 			r.before = r.want
 		}
-		r.want, r.underWay = want, false
+		r.want, r.underWay, r.halted = want, false, false
 	}
 	names := r.names()
 	for _, name := range names {
@@ -72,7 +72,19 @@ func (r *Rollout) judge(now time.Time) (next time.Duration) {
 		}
 	}
 	was := r.halted
-	if r.halted = lost > 0 && reached == 0 && toLose > 0; r.halted && !was {
+	// A node that has lost every path may lose its connection as well, or open a new
+	// one: each time another would be told the list.
+	if lost > 0 {
+		r.goneAt = time.Time{}
+	} else if was && r.goneAt.IsZero() {
+		r.goneAt = now
+	}
+	left := r.goneAt.Add(Patience).Sub(now)
+	r.halted = (lost > 0 || was && left > 0) && reached == 0 && toLose > 0
+	if r.halted && lost == 0 {
+		next = sooner(next, left)
+	}
+	if r.halted && !was {
 		r.log.Error("ncpaths change is halted: no node that has the list reaches any of its paths",
 			"ncpaths", r.want, "nodes", len(r.nodes), "nodes_lost", lost, "nodes_kept", toLose,
 			"hint", "set ncpaths right, or to what it was")
