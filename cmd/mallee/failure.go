@@ -36,8 +36,9 @@ const exitCodes = `Exit codes:
   2    the command line, the environment or a value is wrong
   3    denied to this account
   4    a volume, node, partition or property of that name does not exist
-  5    not now: the volume is in use or not attached there, the pool is full, a
-       property has another value than --if says, too few paths would be left
+  5    not now: the volume is in use or not attached there, the pool is full or a
+       limit reached, a property has another value than --if says, too few paths
+       would be left
   6    the cloud does not answer; the same command may succeed later
   130  interrupted; what was asked for goes on; 0 when --watch is interrupted`
 

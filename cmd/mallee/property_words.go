@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"iter"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -37,11 +38,14 @@ func nameWords(ctx context.Context, c cloud, prefix string) iter.Seq2[string, st
 		func(p mallee.Property) (string, string) { return p.Name + "=", p.Description })
 }
 
-// assignmentWords are names with the values that they have.
+// assignmentWords are names with the values that they have. A hidden one cannot be
+// a condition.
 func assignmentWords(ctx context.Context, c cloud, prefix string) iter.Seq2[string, string] {
 	prefix, _, _ = strings.Cut(prefix, "=")
-	return each(func() ([]mallee.Property, error) { return c.Properties(ctx, prefix) },
-		func(p mallee.Property) (string, string) { return p.Name + "=" + p.Value, p.Description })
+	return each(func() ([]mallee.Property, error) {
+		list, err := c.Properties(ctx, prefix)
+		return slices.DeleteFunc(list, func(p mallee.Property) bool { return p.Value == mallee.HiddenValue }), err
+	}, func(p mallee.Property) (string, string) { return p.Name + "=" + p.Value, p.Description })
 }
 
 // valueWords are the values that are known for a property, each after lead: the one
