@@ -55,8 +55,8 @@ type Volume struct {
 	// by one, and never so that fewer usable paths are left than before, unless
 	// fewer are expected.
 	Portals []Portal
-	// Expected is how many paths there should be when some of them have no Portal
-	// yet, because a name is not resolved say; 0 means as many as Portals.
+	// Expected is how many paths there should be, at most, when some of them have no
+	// Portal yet, because a name is not resolved say; 0 means as many as Portals.
 	Expected int
 	// CHAP is for logins to Target; zero for one that asks for no proof. Another
 	// one than before is used from the next login on: a session that is up stays.

@@ -5,6 +5,7 @@ package nc
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/mallee-io/mallee"
 	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
@@ -42,14 +43,17 @@ func newPlan(r site.Resolver, w wish) plan {
 		}
 	}
 	p.volume.Expected = len(p.paths)
-	if len(p.volume.Portals) == 0 {
-		// That is no wish for none: with more than there can be the connector drains
-		// nothing of what it finds, also in a process that was just started and has
-		// never known another list.
+	if len(p.volume.Portals) == 0 || slices.ContainsFunc(p.paths, unknown) {
+		// That is no wish for none, or for fewer: with more than there can be the
+		// connector keeps as many as it finds, also in a process that was just started
+		// and has never known what the list means.
 		p.volume.Expected = mallee.MaxPaths + 1
 	}
 	return p
 }
+
+// unknown reports whether nobody knows how many paths p will be.
+func unknown(p resolve.Path) bool { return p.Unresolved != "" && p.Name != "" }
 
 // resolved returns the paths that the list names, and an error if none of them
 // leads anywhere.

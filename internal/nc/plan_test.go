@@ -36,6 +36,7 @@ func TestPlanJoinsTheListAndTheOffer(t *testing.T) {
 		{"a label binds its own element only", "iface0:10.107.1.200,10.108.1.200", offered, []string{"eth1 10.107.1.200:3260", " 10.108.1.200:3260"}, 2, ""},
 		{"a label without mapping leaves others alone", "iface9:10.107.1.200,10.108.1.200", offered, []string{" 10.108.1.200:3260"}, 2, ""},
 		{"a name is all its addresses", "san1,iface9:10.1.1.1", offered, []string{" 10.107.1.201:3260", " [2001:db8::1]:3260"}, 3, ""},
+		{"a name that is not looked up yet may be any number", "san9,10.108.1.200", offered, []string{" 10.108.1.200:3260"}, 33, ""},
 		{"nothing resolved", "iface9:10.107.1.200,san9", offered, nil, 33, "no path of ncpaths leads anywhere on this node; iface9:10.107.1.200: no label iface9"},
 		{"a list that is none", "10.107.1.200,,10.108.1.200", offered, nil, 33, "the property ncpaths is not usable: element 2"},
 		{"no ncpaths", "", offered, nil, 33, "the property ncpaths is not usable"},
