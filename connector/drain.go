@@ -99,7 +99,8 @@ func (c *Connector) usableOn(sessions []openiscsi.Session, m multipath.Map) (int
 //
 // Nothing goes while none of the expected paths is usable. One that carries I/O
 // goes only if enough usable paths are left: as many as there were when the
-// portals changed, or as many as are expected now if that is fewer.
+// portals changed, or have come back since, or as many as are expected now if that
+// is fewer.
 func (c *Connector) drain(ctx context.Context, state *volume, v Volume, list []surplus, m multipath.Map, status *Status) {
 	up := map[string]bool{}
 	for _, p := range status.Paths {
@@ -107,12 +108,18 @@ func (c *Connector) drain(ctx context.Context, state *volume, v Volume, list []s
 			up[p.Disk] = true
 		}
 	}
-	usable := len(up)
+	leaving := 0
 	for _, s := range list {
 		if s.usable {
-			usable++
+			leaving++
 		}
 	}
+	if state.before >= 0 {
+		// Some may have been down when they were counted, which was in an outage, or
+		// while multipathd started.
+		state.before = max(state.before, leaving)
+	}
+	usable := len(up) + leaving
 	need := max(1, min(state.before, max(v.Expected, len(v.Portals))))
 	for _, unusableFirst := range []bool{true, false} {
 		for _, s := range list {

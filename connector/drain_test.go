@@ -137,6 +137,27 @@ func TestAPathWhosePortalIsNotKnownKeepsItsPlace(t *testing.T) {
 	})
 }
 
+// Paths that were down when the portals changed count once they are back.
+func TestPathsThatComeBackAreKeptForThoseThatAreDead(t *testing.T) {
+	k := newKernel(t)
+	synctest.Test(t, func(t *testing.T) {
+		c := k.connector()
+		k.attach(c, through(a1, b1))
+		k.fail(true, a1, a2, b1, b2)
+		k.run(c, through(a1, b1), 8)
+		v := through(a2, b2)
+		k.run(c, v, 2)
+		k.fail(false, a1, b1)
+		k.run(c, v, 8)
+		k.guard(2)
+		k.fail(false, a2)
+		status := k.run(c, v, 60)
+		if got := shown(status); len(got) != 3 || got[0] != a2+" up" || !strings.HasPrefix(got[2], b1+" draining: kept until") {
+			t.Errorf("paths %q, want one of the old beside the one that is new", got)
+		}
+	})
+}
+
 // Fewer paths than MinPaths keep a device from being handed out, and take none
 // away.
 func TestMinPathsIsForTheHandOut(t *testing.T) {

@@ -32,7 +32,7 @@ type volume struct {
 	target  string
 	portals map[openiscsi.Portal]bool // that it is to be reached through
 
-	before int   // usable paths when portals last changed; negative while that is not known
+	before int   // usable paths when portals last changed, see drain; negative while that is not known
 	lost   error // what a flush has failed with that no Detach has told yet
 	probes probes
 	drain  drain
