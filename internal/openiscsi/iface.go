@@ -115,6 +115,9 @@ func (in *Initiator) unusedIfaces() ([]string, error) {
 	var unused []string
 	for _, file := range files {
 		name := filepath.Base(file)
+		if !deviceForm.MatchString(Portal{Iface: name}.NetDevice()) {
+			continue // none that we have made, and maybe a pattern
+		}
 		records, err := filepath.Glob(in.etc("nodes", "*", "*", name))
 		if err != nil {
 			return nil, err

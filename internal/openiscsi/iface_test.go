@@ -95,7 +95,7 @@ func TestUnusedIfacesOfOthersStay(t *testing.T) {
 	if err := in.PrepareIface(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"default", "iface0", openiscsi.DefaultIface, "mallee-mine", "net-eth1"}
+	want := []string{"default", "iface0", openiscsi.DefaultIface, "mallee-mine", "mallee-net-[", "mallee-net-eth1 (copy)", "net-eth1"}
 	for _, name := range append([]string{"mallee-net-eth1"}, want...) {
 		if err := os.WriteFile(filepath.Join(in.Etc, "ifaces", name), nil, 0o600); err != nil {
 			t.Fatal(err)
