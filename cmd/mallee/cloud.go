@@ -12,8 +12,9 @@ import (
 	"github.com/mallee-io/mallee/client"
 )
 
-// callTimeout is how long one call may take. The calls only write down or read
-// what is wished; what becomes of it is asked for by further calls.
+// callTimeout is how long one call may take; the CLC gives up sooner. The calls write
+// down or read what is wished, and ask machines what a list of paths would mean; what
+// becomes of a wish is asked for by further calls.
 const callTimeout = 30 * time.Second
 
 // cloud is what the tool needs of the CLC.
