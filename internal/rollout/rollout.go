@@ -49,7 +49,7 @@ type Rollout struct {
 	log *slog.Logger
 
 	want     string // the list of the partition
-	before   string // the last one that was not halted; "" when none is known
+	before   string // the last one that was not halted, or that a node came with; "" when none is known
 	underWay bool   // a node has been told want in place of another list, and not all are done
 	began    time.Time
 	halted   bool
@@ -69,6 +69,9 @@ func New(want string, log *slog.Logger) *Rollout {
 func (r *Rollout) Connect(name, works string, busy bool, now time.Time) {
 	n := &node{told: works, busy: busy, at: now, had: true}
 	r.nodes[name] = n
+	if r.before == "" && works != r.want {
+		r.before = works // after a restart nobody else tells
+	}
 	switch {
 	case works == "" && r.halted && r.before != "":
 		n.told = r.before

@@ -256,6 +256,10 @@ func TestHaltIsFoundAgainAfterARestart(t *testing.T) {
 	if tr.tells("bad", ""); !tr.Progress(tr.now).Halted {
 		t.Error("the change goes on")
 	}
+	tr.Connect("n3", "", true, tr.now)
+	if got := tr.List("n3"); got != "old" {
+		t.Errorf("one that is started anew is told %q", got)
+	}
 }
 
 func TestListThatOthersReachIsNotHalted(t *testing.T) {
