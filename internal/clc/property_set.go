@@ -79,7 +79,7 @@ func (c *Controller) judge(ctx context.Context, v *view, steps []step, force boo
 	forced = map[string]bool{}
 	for _, partition := range slices.Sorted(maps.Keys(after)) {
 		told, err := c.judgePaths(ctx, partition, v.settings(partition), after[partition])
-		if err != nil && !force {
+		if err != nil && (!force || mallee.KindOf(err) == mallee.Internal) { // the latter has no words for people
 			return nil, nil, err
 		}
 		warnings = append(warnings, told...)
