@@ -307,7 +307,10 @@ func TestACheckWaitsForNoFileForLong(t *testing.T) {
 			m.ResolveNow(t.Context(), parse(t, "a:10.107.1.200"), nil)
 		}()
 		for i := 1; ; i++ {
-			m.write("eucalyptus.conf", "STORAGE_INTERFACES=a=eth0\n"+strings.Repeat("#", i))
+			m.write("new", "STORAGE_INTERFACES=a=eth0\n"+strings.Repeat("#", i))
+			if err := os.Rename(filepath.Join(m.dir, "new"), filepath.Join(m.dir, "eucalyptus.conf")); err != nil {
+				t.Fatal(err)
+			}
 			select {
 			case <-done:
 				m.expectLabels("a=eth0")
