@@ -141,6 +141,8 @@ func (c *Connector) drain(ctx context.Context, state *volume, v Volume, list []s
 				path.Reason = "kept: multipathd tells nothing of the map yet"
 			case s.usable && usable-1 < need:
 				path.Reason = fmt.Sprintf("kept until more of the new paths can be used: without it %d would be usable of %d that have to be", usable-1, need)
+			case !s.usable && c.stuck(s.disk):
+				path.Reason = "waits until what is in flight on it has failed: the whole device would wait for that"
 			case !s.usable:
 				path.Reason = c.startRemoval(ctx, state, v, s, 1)
 			default:
@@ -149,6 +151,15 @@ func (c *Connector) drain(ctx context.Context, state *volume, v Volume, list []s
 			status.Paths = append(status.Paths, path)
 		}
 	}
+}
+
+// stuck reports whether a map holds a disk that carries no I/O any more and has some
+// in flight. A map is suspended to be loaded without one of its disks, and that
+// takes as long as what is in flight: a moment on a good path, and up to the
+// session's or the SCSI layer's time limit on one that is dead or hangs.
+func (c *Connector) stuck(d block.Disk) bool {
+	n, err := c.devices.InFlight(d.Name)
+	return err == nil && n > 0 && d.Map != ""
 }
 
 // keep puts a disk back into the map that has left it and is needed again.

@@ -137,6 +137,37 @@ func TestAPathWhosePortalIsNotKnownKeepsItsPlace(t *testing.T) {
 	})
 }
 
+// A path that hangs leaves the map once nothing of it is in flight: the map would
+// be suspended for as long.
+func TestAPathThatHangsDoesNotHoldUpTheDevice(t *testing.T) {
+	k := newKernel(t)
+	synctest.Test(t, func(t *testing.T) {
+		c := k.connector()
+		k.attach(c, through(a1, b1))
+		inFlight := func(n string) {
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			for _, d := range k.disks() {
+				if d.session.portal == a1 {
+					k.write(d.dir()+"/inflight", n)
+				}
+			}
+		}
+		inFlight("0 3")
+		k.fail(true, a1)
+		want := []string{
+			b1 + " up", a1 + " draining: waits until what is in flight on it has failed: the whole device would wait for that",
+		}
+		if diff := cmp.Diff(want, shown(k.run(c, through(b1), 8))); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+		inFlight("0 0")
+		if diff := cmp.Diff(up(b1), shown(k.run(c, through(b1), 8))); diff != "" {
+			t.Errorf("when it has failed (-want +got)\n%s", diff)
+		}
+	})
+}
+
 // Paths that were down when the portals changed count once they are back.
 func TestPathsThatComeBackAreKeptForThoseThatAreDead(t *testing.T) {
 	k := newKernel(t)
