@@ -8,6 +8,8 @@ import (
 	"maps"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/mallee-io/mallee"
 	"github.com/mallee-io/mallee/internal/store"
 	"github.com/mallee-io/mallee/internal/telemetry"
@@ -76,13 +78,26 @@ func (c *Controller) judge(ctx context.Context, v *view, steps []step, force boo
 		}
 		after[s.partition][s.definition.Name] = s.value
 	}
+	// Side by side: a machine that is silent in each would take more time than a
+	// call of the API has.
+	names := slices.Sorted(maps.Keys(after))
+	told, refusals := make([][]string, len(names)), make([]error, len(names))
+	var judging errgroup.Group
+	judging.SetLimit(maxChecks / 2)
+	for i, partition := range names {
+		judging.Go(func() error {
+			told[i], refusals[i] = c.judgePaths(ctx, partition, v.settings(partition), after[partition])
+			return nil
+		})
+	}
+	_ = judging.Wait() // none fails
 	forced = map[string]bool{}
-	for _, partition := range slices.Sorted(maps.Keys(after)) {
-		told, err := c.judgePaths(ctx, partition, v.settings(partition), after[partition])
+	for i, partition := range names {
+		err := refusals[i]
 		if err != nil && (!force || mallee.KindOf(err) == mallee.Internal) { // the latter has no words for people
 			return nil, nil, err
 		}
-		warnings = append(warnings, told...)
+		warnings = append(warnings, told[i]...)
 		if err != nil {
 			forced[partition] = true
 			if e, ok := errors.AsType[*mallee.Error](err); ok {

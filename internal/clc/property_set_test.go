@@ -3,10 +3,13 @@
 package clc
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mallee-io/mallee"
+	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
 )
 
 // A list that cuts a node off is refused with all else of the set, and can be
@@ -33,5 +36,25 @@ func TestAListThatCutsANodeOffIsForced(t *testing.T) {
 	events, err := c.PropertyHistory(t.Context(), []string{ncpaths}, 1)
 	if err != nil || len(events) != 1 || !events[0].Forced || events[0].Value != portal2 {
 		t.Errorf("the history is %+v, %v", events, err)
+	}
+}
+
+// A call of the API has 25 seconds, however many partitions have a silent machine.
+func TestSilentMachinesTakeTheirTimeTogether(t *testing.T) {
+	c := newCluster(t)
+	var sets []mallee.PropertySet
+	for i := range 3 {
+		name := fmt.Sprintf("PARTI%02d", i)
+		s := c.sc(fmt.Sprintf("sc%d", i), name)
+		s.until("the first state", func(*cloudv1.PartitionState) bool { return true })
+		sets = append(sets, mallee.PropertySet{Name: name + "." + scPaths, Value: portal1})
+	}
+	began := time.Now()
+	_, warnings, err := c.SetProperties(t.Context(), sets, false)
+	if took := time.Since(began); err != nil || took > 2*answerTime {
+		t.Errorf("it took %v: %v", took, err)
+	}
+	if told := strings.Join(warnings, "\n"); !strings.Contains(told, "sc0: no answer") || !strings.Contains(told, "sc2: no answer") {
+		t.Errorf("the warnings are %q", warnings)
 	}
 }
