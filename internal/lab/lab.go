@@ -153,9 +153,11 @@ func (l *Lab) Machine(name string) *Machine {
 // Machines returns all machines, in the order of the topology.
 func (l *Lab) Machines() []*Machine { return l.machines }
 
-// Tails prints the last lines of each machine's console.
+// Tails prints the last lines of each machine's console, and what hangs in its
+// kernel.
 func (l *Lab) Tails(w io.Writer, lines int) {
 	for _, m := range l.machines {
+		fmt.Fprintf(w, "==> requests in flight and blocked tasks of %s\n%s\n", m.Spec.Name, m.blocked())
 		text, err := os.ReadFile(m.ConsolePath())
 		if err != nil {
 			fmt.Fprintf(w, "==> console of %s: %v\n", m.Spec.Name, err)
@@ -163,6 +165,19 @@ func (l *Lab) Tails(w io.Writer, lines int) {
 		}
 		fmt.Fprintf(w, "==> console of %s (%s)\n%s\n", m.Spec.Name, m.ConsolePath(), tail(string(text), lines))
 	}
+}
+
+// blocked tells the requests in flight on a machine's disks, reads and writes, and
+// the stacks of tasks that cannot be interrupted (Documentation/admin-guide/sysrq.rst
+// of Linux, "w"), as far as the machine still answers.
+func (m *Machine) blocked() string {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	result, err := m.Run(ctx, "sh", "-c", "grep . /sys/block/*/inflight; dmesg -C; echo w >/proc/sysrq-trigger; dmesg")
+	if err != nil {
+		return err.Error()
+	}
+	return strings.TrimRight(result.Stdout, "\n")
 }
 
 // tail returns the last n lines of text.
