@@ -44,6 +44,9 @@ func Main(path string) {
 		err = boot(c)
 	}
 	if err == nil {
+		err = startPulse()
+	}
+	if err == nil {
 		err = supervise("agent", c.Agent)
 	}
 	fmt.Fprintf(os.Stderr, "lab init: %v\n", err)
