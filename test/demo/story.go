@@ -131,7 +131,7 @@ func (s *story) tempt(ctx context.Context, volume, instance string) error {
 func (s *story) fail(ctx context.Context, volume string) error {
 	s.say("fio writes to the volume, with a checksum in each block.")
 	fio, err := scenario.StartFio(ctx, s.cloud.NC1, scenario.Workload{
-		Device: device(volume), Offset: scenario.ContentSize, Length: writing,
+		Devices: []string{device(volume)}, Offset: scenario.ContentSize, Length: writing,
 	})
 	if err != nil {
 		return err

@@ -24,7 +24,7 @@ func testGrow(t *testing.T, w *world) {
 	volume := w.create(t)
 	w.attach(t, volume)
 	must(t, w.AwaitPaths(ctx, volume, 4, 4))
-	fio, err := scenario.StartFio(ctx, w.NC1, scenario.Workload{Device: "/dev/mallee/" + volume, Length: 30 * time.Second})
+	fio, err := scenario.StartFio(ctx, w.NC1, scenario.Workload{Devices: []string{"/dev/mallee/" + volume}, Length: 30 * time.Second})
 	must(t, err)
 	w.grow(ctx, t, volume, 2)
 	w.awaitSize(ctx, t, volume, 2)

@@ -41,7 +41,7 @@ func testLife(t *testing.T, w *world) {
 	// What is written through the map is what is read back, and no host opens it.
 	must(t, w.Content(ctx, "/dev/mallee/"+id))
 	fio, err := scenario.StartFio(ctx, w.NC1, scenario.Workload{
-		Device: "/dev/mallee/" + id, Offset: scenario.ContentSize, Length: 10 * time.Second,
+		Devices: []string{"/dev/mallee/" + id}, Offset: scenario.ContentSize, Length: 10 * time.Second,
 	})
 	must(t, err)
 	outcome, err := fio.Wait(ctx)
@@ -70,22 +70,6 @@ func testLife(t *testing.T, w *world) {
 	call("delete-volume", "--volume-id", id)
 	call("wait", "volume-deleted", "--volume-ids", id)
 	w.clean(t)
-}
-
-// testEveryPortal attaches without a list of paths: every portal that the SAN
-// tells is used.
-func testEveryPortal(t *testing.T, w *world) {
-	ctx := patience(t, 2*time.Minute)
-	before, err := w.Tool(ctx, "mallee", "property", "get", "PARTI00.storage.ncpaths")
-	must(t, err)
-	must(t, w.SetProperty(ctx, "storage.ncpaths", "nopath"))
-	volume := w.create(t)
-	w.attach(t, volume)
-	portals := len(scenario.DataAddrs) + len(scenario.DataAddrs6)
-	must(t, w.AwaitPaths(ctx, volume, portals, portals))
-	w.detach(t, volume)
-	w.remove(t, volume)
-	must(t, w.SetProperty(ctx, "storage.ncpaths", strings.TrimSpace(before)))
 }
 
 // testInUse follows the call of an attach through the logs of all parts, and then

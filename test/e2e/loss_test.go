@@ -29,7 +29,7 @@ func testLoss(t *testing.T, w *world) {
 		t.Errorf("a backup, which holds secrets, has mode %v", info.Mode())
 	}
 
-	fio, err := scenario.StartFio(ctx, w.NC1, scenario.Workload{Device: "/dev/mallee/" + volume, Length: 40 * time.Second})
+	fio, err := scenario.StartFio(ctx, w.NC1, scenario.Workload{Devices: []string{"/dev/mallee/" + volume}, Length: 40 * time.Second})
 	must(t, err)
 	late := w.create(t) // the backup does not know of it
 	must(t, w.CLC.Kill(ctx))

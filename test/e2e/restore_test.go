@@ -35,7 +35,7 @@ func testRestore(t *testing.T, w *world) {
 		must(t, w.AwaitPaths(ctx, unknown, 4, 4))
 	}
 	attachToSecond()
-	fio, err := scenario.StartFio(ctx, w.NC1, scenario.Workload{Device: "/dev/mallee/" + known, Length: 25 * time.Second})
+	fio, err := scenario.StartFio(ctx, w.NC1, scenario.Workload{Devices: []string{"/dev/mallee/" + known}, Length: 25 * time.Second})
 	must(t, err)
 	reader, err := w.Nodes[1].Spawn(ctx, "reader", "sh", "-ec", "while dd if=/dev/mallee/"+unknown+" of=/dev/null bs=4k count=1 iflag=direct; do sleep 0.2; done; touch /tmp/reader-failed")
 	must(t, err)

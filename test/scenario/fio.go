@@ -16,12 +16,12 @@ import (
 	"github.com/mallee-io/mallee/internal/lab"
 )
 
-// Workload is a run of fio that writes blocks with checksums at a steady rate
-// and reads every one of them back.
+// Workload is a run of fio that writes blocks with checksums at a steady rate,
+// which its devices share, and reads every one of them back.
 type Workload struct {
-	Device string        // "/dev/mallee/vol-…"
-	Offset int64         // first byte used
-	Length time.Duration // of the writing; the reading comes after it
+	Devices []string      // "/dev/mallee/vol-…"
+	Offset  int64         // first byte used of each
+	Length  time.Duration // of the writing; the reading comes after it
 	// Durable has each write on stable storage before the next of its slot, as a
 	// database's log is (O_DSYNC, which is FUA on the wire). Without it a write may
 	// be lost with the power of the storage processor, as with that of any disk
@@ -31,7 +31,7 @@ type Workload struct {
 
 const (
 	fioBlock = 16 << 10
-	fioRate  = 200 // writes a second
+	fioRate  = 200 // writes a second, to all devices together
 	// Each durable write of a new block is a commit of the thin pool's metadata.
 	durableRate = 10
 	fioDir      = "/tmp/fio"
@@ -42,7 +42,7 @@ type Outcome struct {
 	Errors        int
 	BytesWritten  int64
 	BytesVerified int64
-	// LongestStall is the longest time in which no write at all completed.
+	// LongestStall is the longest time in which no write to one of the devices completed.
 	LongestStall time.Duration
 }
 
@@ -50,6 +50,7 @@ type Outcome struct {
 type Fio struct {
 	machine *lab.Machine
 	process *lab.Process
+	devices []string // "dm-0"
 }
 
 // StartFio starts a workload on a machine.
@@ -58,42 +59,70 @@ func StartFio(ctx context.Context, m *lab.Machine, w Workload) (*Fio, error) {
 	if w.Durable {
 		rate, sync = durableRate, "dsync"
 	}
+	rate /= int64(len(w.Devices))
 	size := int64(w.Length/time.Second) * rate * fioBlock
 	if _, err := m.Run(ctx, "sh", "-ec", "rm -rf "+fioDir+"; mkdir "+fioDir); err != nil {
 		return nil, err
 	}
-	p, err := m.Spawn(ctx, "fio", "fio", "--name=guest", "--sync="+sync, "--filename="+w.Device,
+	argv := []string{"fio", "--sync=" + sync,
 		fmt.Sprintf("--offset=%d", w.Offset), fmt.Sprintf("--size=%d", size), fmt.Sprintf("--bs=%d", fioBlock),
 		"--rw=randwrite", "--ioengine=libaio", "--direct=1", "--iodepth=8", fmt.Sprintf("--rate_iops=,%d", rate),
 		"--verify=crc32c", "--verify_fatal=1", "--verify_state_save=0",
-		"--write_lat_log="+fioDir+"/log", "--output-format=json", "--output="+fioDir+"/out.json")
+		"--write_lat_log=" + fioDir + "/log", "--output-format=json", "--output=" + fioDir + "/out.json"}
+	for i, device := range w.Devices {
+		argv = append(argv, fmt.Sprintf("--name=guest%d", i+1), "--filename="+device)
+	}
+	p, err := m.Spawn(ctx, "fio", argv...)
 	if err != nil {
 		return nil, err
 	}
 	f := &Fio{machine: m, process: p}
-	return f, f.awaitWrites(ctx, w.Device)
+	nodes, err := m.Run(ctx, append([]string{"readlink", "-f"}, w.Devices...)...)
+	if err != nil {
+		return nil, err
+	}
+	for _, node := range strings.Fields(nodes.Stdout) {
+		f.devices = append(f.devices, strings.TrimPrefix(node, "/dev/"))
+	}
+	return f, f.AwaitWrites(ctx)
 }
 
-// awaitWrites waits until the device has completed some writes: what is to be
-// shown under I/O must not come before it.
-func (f *Fio) awaitWrites(ctx context.Context, device string) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+// AwaitWrites waits until each device has completed some more writes: what is to
+// be shown under I/O must come neither before the first nor after the last.
+func (f *Fio) AwaitWrites(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	written := func() (int64, error) {
-		result, err := f.machine.Run(ctx, "sh", "-ec", `read r rm rs rt w rest </sys/class/block/$(basename $(readlink -f "$1"))/stat; echo $w`, "sh", device)
-		if err != nil {
-			return 0, err
-		}
-		return strconv.ParseInt(strings.TrimSpace(result.Stdout), 10, 64)
-	}
-	first, err := written()
-	if err != nil {
-		return err
-	}
+	first := map[string]int64{}
 	return Eventually(ctx, 100*time.Millisecond, func() (bool, error) {
-		now, err := written()
-		return now >= first+durableRate, err
+		done := true
+		for _, device := range f.devices {
+			now, err := f.written(ctx, device)
+			if err != nil {
+				return false, err
+			}
+			if _, known := first[device]; !known {
+				first[device] = now
+			}
+			if now < first[device]+durableRate {
+				done = false
+			}
+		}
+		return done, errors.New("fio does not write to each of its devices")
 	})
+}
+
+// written returns how many writes a device, "dm-0", has completed
+// (Documentation/block/stat.rst of Linux).
+func (f *Fio) written(ctx context.Context, device string) (int64, error) {
+	text, err := f.machine.ReadFile(ctx, "/sys/class/block/"+device+"/stat")
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Fields(string(text))
+	if len(fields) < 5 {
+		return 0, fmt.Errorf("%s has the statistics %q", device, text)
+	}
+	return strconv.ParseInt(fields[4], 10, 64)
 }
 
 // Wait waits for the end of the workload.
@@ -114,12 +143,18 @@ func (f *Fio) Wait(ctx context.Context) (Outcome, error) {
 	if code != 0 {
 		o.Errors = max(o.Errors, 1)
 	}
-	log, err := f.machine.ReadFile(ctx, fioDir+"/log_clat.1.log")
-	if err != nil {
-		return o, err
+	for i := range f.devices {
+		log, err := f.machine.ReadFile(ctx, fmt.Sprintf("%s/log_clat.%d.log", fioDir, i+1))
+		if err != nil {
+			return o, err
+		}
+		gap, err := longestGap(log)
+		if err != nil {
+			return o, err
+		}
+		o.LongestStall = max(o.LongestStall, gap)
 	}
-	o.LongestStall, err = longestGap(log)
-	return o, err
+	return o, nil
 }
 
 func parseOutput(out []byte) (Outcome, error) {

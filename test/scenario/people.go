@@ -96,11 +96,13 @@ func (c *Cloud) InstanceOf(ctx context.Context, name string) (string, error) {
 
 // Path is one path as "mallee path list --output json" tells it.
 type Path struct {
-	VolumeID string           `json:"volume_id"`
-	Portal   string           `json:"portal"`
-	State    mallee.PathState `json:"state"`
-	BlockDev string           `json:"block_dev"`
-	Reason   string           `json:"reason"`
+	VolumeID  string           `json:"volume_id"`
+	Text      string           `json:"text"`
+	NetDevice string           `json:"net_device"`
+	Portal    string           `json:"portal"`
+	State     mallee.PathState `json:"state"`
+	BlockDev  string           `json:"block_dev"`
+	Reason    string           `json:"reason"`
 }
 
 // Paths returns the path table of a volume.
