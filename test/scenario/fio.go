@@ -64,11 +64,13 @@ func StartFio(ctx context.Context, m *lab.Machine, w Workload) (*Fio, error) {
 	if _, err := m.Run(ctx, "sh", "-ec", "rm -rf "+fioDir+"; mkdir "+fioDir); err != nil {
 		return nil, err
 	}
-	argv := []string{"fio", "--sync=" + sync,
+	argv := []string{
+		"fio", "--sync=" + sync,
 		fmt.Sprintf("--offset=%d", w.Offset), fmt.Sprintf("--size=%d", size), fmt.Sprintf("--bs=%d", fioBlock),
 		"--rw=randwrite", "--ioengine=libaio", "--direct=1", "--iodepth=8", fmt.Sprintf("--rate_iops=,%d", rate),
 		"--verify=crc32c", "--verify_fatal=1", "--verify_state_save=0",
-		"--write_lat_log=" + fioDir + "/log", "--output-format=json", "--output=" + fioDir + "/out.json"}
+		"--write_lat_log=" + fioDir + "/log", "--output-format=json", "--output=" + fioDir + "/out.json",
+	}
 	for i, device := range w.Devices {
 		argv = append(argv, fmt.Sprintf("--name=guest%d", i+1), "--filename="+device)
 	}
