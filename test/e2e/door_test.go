@@ -39,7 +39,8 @@ func testProperties(t *testing.T, w *world) {
 		t.Errorf("euca-describe-properties (-want +got):\n%s", diff)
 	}
 	for _, test := range []struct{ name, value, says string }{
-		{"storage.ncpaths", "10.107.1.200,not-an-address", "not-an-address"},
+		{"storage.ncpaths", "10.107.1.200,10.107.1.300", "element 2 (at character 14), \"10.107.1.300\""},
+		{"storage.ncpaths", ";reboot:10.107.1.200", ";reboot"},
 		{"storage.ncpaths", "10.107.1.200,,10.107.1.201", "empty"},
 		{"storage.sanhost", "10.109.1.300", "10.109.1.300"},
 		{"storage.nopathtimeout", "soon", "soon"},
