@@ -4,12 +4,9 @@ package connector
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -74,24 +71,7 @@ func newKernel(t testing.TB) *kernel {
 	if err := os.WriteFile(filepath.Join(k.dir, "iscsiadm"), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	listener, err := net.Listen("unix", filepath.Join(k.dir, "socket"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var served sync.WaitGroup
-	served.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			k.serve(conn)
-		}
-	})
-	t.Cleanup(func() {
-		listener.Close()
-		served.Wait()
-	})
+	serveMultipathd(t, filepath.Join(k.dir, "socket"), k.answer)
 	return k
 }
 
@@ -349,21 +329,8 @@ func (k *kernel) fail(dead bool, portals ...string) {
 	k.step()
 }
 
-func (k *kernel) serve(conn net.Conn) {
-	defer conn.Close()
-	var length uint64
-	if binary.Read(conn, binary.NativeEndian, &length) != nil {
-		return
-	}
-	text := make([]byte, length)
-	if _, err := io.ReadFull(conn, text); err != nil {
-		return
-	}
-	reply := k.answer(strings.Fields(strings.TrimRight(string(text), "\x00")))
-	conn.Write(append(binary.NativeEndian.AppendUint64(nil, uint64(len(reply))), reply...))
-}
-
-func (k *kernel) answer(command []string) string {
+func (k *kernel) answer(text string) string {
+	command := strings.Fields(text)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if command[0] == "show" {

@@ -4,11 +4,8 @@ package connector
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -80,24 +77,7 @@ func newMachine(t *testing.T) *machine {
 	for _, name := range []string{"dm-0", "dm-4"} {
 		m.write("class/block/"+name+"/size", sectors)
 	}
-	listener, err := net.Listen("unix", c.multipath.Socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var served sync.WaitGroup
-	served.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			m.answer(conn)
-		}
-	})
-	t.Cleanup(func() {
-		listener.Close()
-		served.Wait()
-	})
+	serveMultipathd(t, c.multipath.Socket, m.answer)
 	return m
 }
 
@@ -131,32 +111,22 @@ func (m *machine) say(maps string) {
 	m.mu.Unlock()
 }
 
-func (m *machine) answer(conn net.Conn) {
-	defer conn.Close()
-	var length uint64
-	if binary.Read(conn, binary.NativeEndian, &length) != nil {
-		return
-	}
-	command := make([]byte, length)
-	if _, err := io.ReadFull(conn, command); err != nil {
-		return
-	}
+func (m *machine) answer(command string) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	reply := m.maps
-	switch text := strings.TrimRight(string(command), "\x00"); {
-	case strings.HasPrefix(text, "resize map "):
-		reply = m.resize(strings.TrimPrefix(text, "resize map "))
-	case strings.HasPrefix(text, "remove map "):
+	switch {
+	case strings.HasPrefix(command, "resize map "):
+		return m.resize(strings.TrimPrefix(command, "resize map "))
+	case strings.HasPrefix(command, "remove map "):
 		clear(m.kernel)
-		reply = "ok\n"
-	case strings.Contains(text, "queueing map "):
-		if m.fail != nil && strings.HasPrefix(text, "disable") {
+		return "ok\n"
+	case strings.Contains(command, "queueing map "):
+		if m.fail != nil && strings.HasPrefix(command, "disable") {
 			m.fail()
 		}
-		reply = "ok\n"
+		return "ok\n"
 	}
-	conn.Write(append(binary.NativeEndian.AppendUint64(nil, uint64(len(reply))), reply...))
+	return m.maps
 }
 
 // resize does what multipathd and the kernel do: the map becomes as large as its
