@@ -42,10 +42,7 @@ func testFabric(t *testing.T, w *world) {
 	must(t, w.AwaitPaths(ctx, volume, 4, 4))
 	outcome, err := fio.Wait(ctx)
 	must(t, err)
-	if outcome.Errors != 0 || outcome.BytesVerified == 0 || outcome.BytesVerified != outcome.BytesWritten {
-		t.Errorf("fio: %+v", outcome)
-	}
-	t.Logf("longest stall %v", outcome.LongestStall)
+	intact(t, outcome)
 	w.detach(t, volume)
 	w.remove(t, volume)
 }

@@ -41,10 +41,7 @@ func testGrow(t *testing.T, w *world) {
 	w.awaitSize(ctx, t, volume, 3)
 	outcome, err := fio.Wait(ctx)
 	must(t, err)
-	if outcome.Errors != 0 || outcome.BytesVerified == 0 || outcome.BytesVerified != outcome.BytesWritten {
-		t.Errorf("fio: %+v", outcome)
-	}
-	t.Logf("longest stall %v", outcome.LongestStall)
+	intact(t, outcome)
 
 	// The last of the new blocks is there on every path.
 	_, err = w.NC1.Run(ctx, "sh", "-ec", `

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"testing"
 	"time"
 
 	"github.com/mallee-io/mallee/internal/lab"
@@ -56,4 +57,14 @@ func (g *guest) stop() (scenario.Outcome, error) {
 	close(g.last)
 	<-g.done
 	return g.sum, g.err
+}
+
+// intact asserts that a workload has lost nothing: it has written, read all of it
+// back, and seen no error.
+func intact(t *testing.T, o scenario.Outcome) {
+	t.Helper()
+	if o.Errors != 0 || o.BytesVerified == 0 || o.BytesVerified != o.BytesWritten {
+		t.Errorf("fio: %+v", o)
+	}
+	t.Logf("%d MiB written and verified, longest stall %v", o.BytesVerified>>20, o.LongestStall)
 }

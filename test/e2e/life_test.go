@@ -46,9 +46,7 @@ func testLife(t *testing.T, w *world) {
 	must(t, err)
 	outcome, err := fio.Wait(ctx)
 	must(t, err)
-	if outcome.Errors != 0 || outcome.BytesVerified == 0 || outcome.BytesVerified != outcome.BytesWritten {
-		t.Errorf("fio: %+v", outcome)
-	}
+	intact(t, outcome)
 	opened, err := w.Opened(ctx)
 	must(t, err)
 	if len(opened) > 0 {

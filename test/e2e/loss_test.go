@@ -52,10 +52,7 @@ func testLoss(t *testing.T, w *world) {
 	must(t, w.AwaitPaths(ctx, volume, 4, 4))
 	outcome, err := fio.Wait(ctx)
 	must(t, err)
-	if outcome.Errors != 0 || outcome.BytesVerified == 0 || outcome.BytesVerified != outcome.BytesWritten {
-		t.Errorf("fio: %+v", outcome)
-	}
-	t.Logf("longest stall %v", outcome.LongestStall)
+	intact(t, outcome)
 
 	// What the backup did not know of is not destroyed.
 	if _, err := w.SAN.Run(ctx, "lvs", "mallee/"+late); err != nil {

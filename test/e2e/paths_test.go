@@ -80,10 +80,8 @@ func testPathChange(t *testing.T, w *world) {
 	for i, g := range guests {
 		outcome, err := g.stop()
 		must(t, err)
-		if outcome.Errors != 0 || outcome.BytesVerified == 0 || outcome.BytesVerified != outcome.BytesWritten {
-			t.Errorf("fio on %s: %+v", w.Nodes[i].Machine.Spec.Name, outcome)
-		}
-		t.Logf("%s: %d MiB written and verified, longest stall %v", w.Nodes[i].Machine.Spec.Name, outcome.BytesVerified>>20, outcome.LongestStall)
+		t.Logf("%s:", w.Nodes[i].Machine.Spec.Name)
+		intact(t, outcome)
 	}
 	w.mapLabels(t, "")
 	w.detachAll(t, volumes)
@@ -114,10 +112,7 @@ func testIPv6(t *testing.T, w *world) {
 	must(t, w.AwaitPaths(ctx, volume, 2, 2))
 	outcome, err := fio.Wait(ctx)
 	must(t, err)
-	if outcome.Errors != 0 || outcome.BytesVerified == 0 || outcome.BytesVerified != outcome.BytesWritten {
-		t.Errorf("fio: %+v", outcome)
-	}
-	t.Logf("longest stall %v", outcome.LongestStall)
+	intact(t, outcome)
 	w.detach(t, volume)
 	w.remove(t, volume)
 	w.setPaths(t, strings.TrimSpace(before))

@@ -59,10 +59,7 @@ func testRestore(t *testing.T, w *world) {
 
 	outcome, err := fio.Wait(ctx)
 	must(t, err)
-	if outcome.Errors != 0 || outcome.BytesVerified == 0 || outcome.BytesVerified != outcome.BytesWritten {
-		t.Errorf("fio: %+v", outcome)
-	}
-	t.Logf("longest stall %v", outcome.LongestStall)
+	intact(t, outcome)
 	must(t, reader.Kill(ctx))
 	if _, err := w.Nodes[1].Run(ctx, "test", "!", "-e", "/tmp/reader-failed"); err != nil {
 		t.Error("a read of the volume that the backup does not know as attached has failed")
