@@ -19,13 +19,13 @@ const (
 )
 
 // judgePaths tells what a change of a partition's settings would do to the paths
-// of its machines, before it is made. Before and after are all settings, by their
-// names within the partition. The error, of kind PathsUnreachable, says which
+// of its machines, before it is made. V is the view that the change was planned in.
+// Before and after are all settings, by their names within the partition. The error, of kind PathsUnreachable, says which
 // nodes would be left with too few paths; nobody is asked when nothing about paths
 // changes.
-func (c *Controller) judgePaths(ctx context.Context, partition string, before, after map[string]string) (warnings []string, err error) {
+func (c *Controller) judgePaths(ctx context.Context, v *view, partition string, before, after map[string]string) (warnings []string, err error) {
 	if before[scPaths] != after[scPaths] {
-		result, err := c.checkSet(ctx, partition, scPaths, before, after)
+		result, err := c.checkSet(ctx, v, partition, scPaths, before, after)
 		if err != nil {
 			return nil, err
 		}
@@ -34,7 +34,7 @@ func (c *Controller) judgePaths(ctx context.Context, partition string, before, a
 	if before[ncPaths] == after[ncPaths] && minPathsOf(before) >= minPathsOf(after) {
 		return warnings, nil
 	}
-	result, err := c.checkSet(ctx, partition, ncPaths, before, after)
+	result, err := c.checkSet(ctx, v, partition, ncPaths, before, after)
 	if err != nil {
 		return warnings, err
 	}
@@ -53,11 +53,7 @@ func (c *Controller) judgePaths(ctx context.Context, partition string, before, a
 	}
 }
 
-func (c *Controller) checkSet(ctx context.Context, partition, key string, before, after map[string]string) (mallee.PathCheck, error) {
-	v, err := readView(ctx, c.store)
-	if err != nil {
-		return mallee.PathCheck{}, err
-	}
+func (c *Controller) checkSet(ctx context.Context, v *view, partition, key string, before, after map[string]string) (mallee.PathCheck, error) {
 	value := after[key]
 	return c.check(ctx, v, check{
 		partition: partition, key: key, present: before[key], value: &value, minToday: minPathsOf(before), min: minPathsOf(after),

@@ -149,24 +149,24 @@ func TestSetThatWouldCutANodeOff(t *testing.T) {
 		s[ncPaths] = list
 		return s
 	}
-	_, err := c.judgePaths(t.Context(), partition, before, after(portal2))
+	_, err := c.judgePaths(t.Context(), c.view(), partition, before, after(portal2))
 	wantError(t, err, mallee.PathsUnreachable, ncpathsName, "nc2: 0 of 1 paths", "nc2   10.108.1.200  -       unreachable  nobody answers")
 	if hint := err.(*mallee.Error).Hint; !strings.Contains(hint, "mallee property set --force") {
 		t.Errorf("the hint is %q", hint)
 	}
-	warnings, err := c.judgePaths(t.Context(), partition, before, after(portal1))
+	warnings, err := c.judgePaths(t.Context(), c.view(), partition, before, after(portal1))
 	if err != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "nc3") {
 		t.Errorf("%q, %v", warnings, err)
 	}
 	more := after(portal1 + "," + portal2)
 	more["storage.minpaths"] = "2"
-	_, err = c.judgePaths(t.Context(), partition, before, more)
+	_, err = c.judgePaths(t.Context(), c.view(), partition, before, more)
 	wantError(t, err, mallee.PathsUnreachable, "nc2: 1 of 2 paths", "asks for 2")
 
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel() // who asked anybody would be without an answer
 	before["storage.nopathtimeout"] = "7"
-	if warnings, err := c.judgePaths(canceled, partition, before, after(before[ncPaths])); warnings != nil || err != nil {
+	if warnings, err := c.judgePaths(canceled, c.view(), partition, before, after(before[ncPaths])); warnings != nil || err != nil {
 		t.Errorf("nothing about paths changes: %q, %v", warnings, err)
 	}
 }

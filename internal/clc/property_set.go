@@ -86,7 +86,7 @@ func (c *Controller) judge(ctx context.Context, v *view, steps []step, force boo
 	judging.SetLimit(maxChecks / 2)
 	for i, partition := range names {
 		judging.Go(func() error {
-			told[i], refusals[i] = c.judgePaths(ctx, partition, v.settings(partition), after[partition])
+			told[i], refusals[i] = c.judgePaths(ctx, v, partition, v.settings(partition), after[partition])
 			return nil
 		})
 	}

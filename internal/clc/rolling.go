@@ -9,6 +9,7 @@ import (
 
 	"github.com/mallee-io/mallee"
 	"github.com/mallee-io/mallee/internal/pathcheck"
+	"github.com/mallee-io/mallee/internal/rollout"
 )
 
 // run has the changes of ncpaths go on until ctx ends.
@@ -47,12 +48,10 @@ func (s *sites) step(v *view, now time.Time) (next time.Duration) {
 		for _, name := range told {
 			wake(s.stations[memberID(mallee.RoleNC, name)].woken)
 		}
-		if hold && (again == 0 || gathering < again) {
-			again = gathering
+		if hold {
+			again = rollout.Sooner(again, gathering)
 		}
-		if next == 0 || again > 0 && again < next {
-			next = again
-		}
+		next = rollout.Sooner(next, again)
 	}
 	return next
 }

@@ -24,7 +24,7 @@ func (r *Rollout) Step(want string, busy func(name string) bool, hold bool, now 
 	tell := func(name string) {
 		r.tell(name, now)
 		told = append(told, name)
-		next = sooner(next, Patience)
+		next = Sooner(next, Patience)
 	}
 	moving := 0
 	var waiting []string
@@ -33,7 +33,7 @@ func (r *Rollout) Step(want string, busy func(name string) bool, hold bool, now 
 		moves := n.moves(want, now)
 		if moves {
 			moving++
-			next = sooner(next, n.left(now))
+			next = Sooner(next, n.left(now))
 		}
 		switch {
 		case n.told == want:
@@ -66,7 +66,7 @@ func (r *Rollout) judge(now time.Time) (next time.Duration) {
 		case !n.lost():
 			reached += min(1, n.report.Possible)
 		case left > 0:
-			next = sooner(next, left)
+			next = Sooner(next, left)
 		default:
 			lost++
 		}
@@ -82,7 +82,7 @@ func (r *Rollout) judge(now time.Time) (next time.Duration) {
 	left := r.goneAt.Add(Patience).Sub(now)
 	r.halted = (lost > 0 || was && left > 0) && reached == 0 && toLose > 0
 	if r.halted && lost == 0 {
-		next = sooner(next, left)
+		next = Sooner(next, left)
 	}
 	if r.halted && !was {
 		r.log.Error("ncpaths change is halted: no node that has the list reaches any of its paths",
@@ -128,8 +128,8 @@ func (r *Rollout) end(now time.Time) {
 	}
 }
 
-// sooner returns the shorter of two waits, of which 0 is none.
-func sooner(a, b time.Duration) time.Duration {
+// Sooner returns the shorter of two waits as Step returns them: 0 is none.
+func Sooner(a, b time.Duration) time.Duration {
 	if a == 0 || b == 0 {
 		return max(a, b)
 	}
