@@ -39,7 +39,7 @@ func openEmbedded(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &room{dir: o.Dir, statfs: o.Statfs}
+	r := &room{dir: o.Dir, database: filepath.Join(o.Dir, "data", "member", "snap", "db"), statfs: o.Statfs}
 	if r.statfs == nil {
 		r.statfs = unix.Statfs
 	}
