@@ -43,6 +43,7 @@ const bootTime = 2 * time.Minute
 // Options says what lab to start.
 type Options struct {
 	Topology Topology  // the zero value is Standard
+	Packages []string  // Debian's packages in each machine beyond the usual, as given to Enter
 	Binaries []string  // files of the host to put into /usr/local/bin of each machine; static
 	Log      io.Writer // progress, and consoles when a boot fails; nil is os.Stderr
 	RunDir   string    // empty directory to use; "" is one in the cache, which the next lab empties

@@ -29,7 +29,10 @@ const insideKey = "MALLEE_LAB_INSIDE"
 // Whatever the program starts and makes (machines, taps, bridges, mounts) goes
 // with it, even when it is killed. Signals are passed on; a Ctrl-C at the
 // terminal reaches the inside twice.
-func Enter() error {
+//
+// Extra are Debian's packages that the machines shall have beyond the usual; give
+// them to Options.Packages, too.
+func Enter(extra ...string) error {
 	switch {
 	case inside() && os.Getpid() == 1:
 		return setUpNamespaces()
@@ -44,7 +47,7 @@ func Enter() error {
 	}
 	// There is no network inside, so what needs it is done here.
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
-	_, err = RootFS(ctx, os.Stderr)
+	_, err = RootFS(ctx, os.Stderr, extra...)
 	stop()
 	if err != nil {
 		return err

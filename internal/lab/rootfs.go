@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,8 +33,9 @@ var packages = []string{
 
 // RootFS returns the directory of the root file system that all machines
 // share, and builds it when it is not in the cache, which takes about a minute
-// and the network. The directory must not be written to.
-func RootFS(ctx context.Context, progress io.Writer) (string, error) {
+// and the network. One with extra packages is another, beside it. The directory
+// must not be written to.
+func RootFS(ctx context.Context, progress io.Writer, extra ...string) (string, error) {
 	version, err := umlVersion(ctx)
 	if err != nil {
 		return "", err
@@ -42,6 +44,7 @@ func RootFS(ctx context.Context, progress io.Writer) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	packages := slices.Concat(packages, extra)
 	dir := filepath.Join(cache, "rootfs-"+rootFSKey(packages, version))
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
@@ -55,7 +58,7 @@ func RootFS(ctx context.Context, progress io.Writer) (string, error) {
 		return dir, nil // built while we waited
 	}
 	fmt.Fprintln(progress, "lab: building the lab's root file system, about a minute")
-	if err := buildRootFS(ctx, dir, version); err != nil {
+	if err := buildRootFS(ctx, dir, packages, version); err != nil {
 		return "", fmt.Errorf("cannot build the lab's root file system: %w", err)
 	}
 	return dir, nil
@@ -67,7 +70,7 @@ func rootFSKey(packages []string, version string) string {
 }
 
 // buildRootFS builds beside dir and renames, so that dir is never half-made.
-func buildRootFS(ctx context.Context, dir, version string) error {
+func buildRootFS(ctx context.Context, dir string, packages []string, version string) error {
 	mmdebstrap, err := tool("mmdebstrap")
 	if err != nil {
 		return err

@@ -26,7 +26,7 @@ import (
 //	NAME/console     what the machine's kernel and init print
 //	NAME/log/        its /var/log
 func prepareRunDir(ctx context.Context, o Options) (string, error) {
-	rootFS, err := RootFS(ctx, o.Log)
+	rootFS, err := RootFS(ctx, o.Log, o.Packages...)
 	if err != nil {
 		return "", err
 	}
