@@ -86,10 +86,10 @@ func (c *Connector) runLogin(ctx context.Context, p openiscsi.Portal, chap CHAP,
 		err = c.abandon(ctx, *stale)
 	}
 	if err == nil {
-		err = c.initiator.WriteRecord(ctx, p, settings, openiscsi.Secret(chap))
+		err = c.initiator.WriteRecords(ctx, []openiscsi.Portal{p}, settings, openiscsi.Secret(chap))
 	}
 	if err == nil {
-		err = c.initiator.Login(ctx, p)
+		c.initiator.Login(ctx, []openiscsi.Portal{p}, func(_ openiscsi.Portal, e error) { err = e })
 	}
 	if chap != (CHAP{}) && errors.Is(err, openiscsi.ErrRefused) {
 		err = fmt.Errorf("%w: %w", errSecret, err)
@@ -134,7 +134,7 @@ func (c *Connector) abandon(ctx context.Context, s openiscsi.Session) error {
 			return err
 		}
 	}
-	if err := c.initiator.Logout(ctx, s); err != nil {
+	if err := c.initiator.Logout(ctx, []openiscsi.Session{s})[0]; err != nil {
 		return err
 	}
 	c.log.InfoContext(ctx, "logged out", "path", s.Portal.String(), "target", s.Portal.Target,

@@ -248,7 +248,7 @@ func (c *Connector) logout(ctx context.Context, p openiscsi.Portal, login <-chan
 		if busy, err := c.carries(ctx, s); err != nil || busy {
 			return false, err
 		}
-		if err := c.initiator.Logout(ctx, s); err != nil {
+		if err := c.initiator.Logout(ctx, []openiscsi.Session{s})[0]; err != nil {
 			return false, err
 		}
 		c.log.InfoContext(ctx, "logged out", "path", p.String(), "net_device", p.NetDevice(), "target", p.Target,

@@ -54,7 +54,7 @@ func TestADevicesIfaceIsThereForAsLongAsItIsUsed(t *testing.T) {
 	in := newInitiator(t)
 	in.Sys = k.dir
 	p := bound(t, "10.107.1.200:3260", "eth1")
-	if err := in.WriteRecord(t.Context(), p, settings, openiscsi.Secret{}); err != nil {
+	if err := in.WriteRecords(t.Context(), []openiscsi.Portal{p}, settings, openiscsi.Secret{}); err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join(in.Etc, "ifaces", "mallee-net-eth1")
@@ -72,7 +72,7 @@ func TestADevicesIfaceIsThereForAsLongAsItIsUsed(t *testing.T) {
 		return err == nil
 	}
 	other := bound(t, "10.107.1.201:3260", "eth1")
-	if err := in.WriteRecord(t.Context(), other, settings, openiscsi.Secret{}); err != nil {
+	if err := in.WriteRecords(t.Context(), []openiscsi.Portal{other}, settings, openiscsi.Secret{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := in.RemoveRecord(t.Context(), other); err != nil || !is() {
@@ -132,7 +132,7 @@ func TestRecordsTellTheirPortals(t *testing.T) {
 	want := []openiscsi.Portal{portal("10.107.1.200:3260"), bound(t, "[2001:db8::1]:860", "eth1"), zone}
 	want[1].TPGT = 7
 	for _, p := range want {
-		if err := in.WriteRecord(t.Context(), p, settings, openiscsi.Secret{}); err != nil {
+		if err := in.WriteRecords(t.Context(), []openiscsi.Portal{p}, settings, openiscsi.Secret{}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -6,21 +6,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
+	"path/filepath"
+	"sync"
 
 	"github.com/mallee-io/mallee/internal/command"
 )
 
-// Exit codes of iscsiadm (include/iscsi_err.h of open-iscsi).
+// Codes of iscsiadm, as it exits and as it reports them for each portal
+// (include/iscsi_err.h of open-iscsi).
 const (
-	exitTransport     = 4
-	exitTimeout       = 8
-	exitSessionExists = 15
-	exitLogin         = 19
-	exitNoDaemon      = 20
-	exitNothingFound  = 21
-	exitNoSession     = 22
-	exitLoginAuth     = 24
+	codeTransport     = 4
+	codeTimeout       = 8
+	codeSessionExists = 15
+	codeLogin         = 19
+	codeNoDaemon      = 20
+	codeNothingFound  = 21
+	codeNoSession     = 22
+	codeLoginAuth     = 24
 )
 
 // Reasons for which a login fails, for errors.Is.
@@ -31,48 +33,135 @@ var (
 	ErrNoDaemon    = errors.New("iscsid does not answer")
 )
 
-// Login logs in to p, whose record must exist, and waits for the outcome. A
-// session that is there already is success. When ctx ends early iscsid may
-// still finish the login.
-func (in *Initiator) Login(ctx context.Context, p Portal) error {
-	if err := p.check(); err != nil {
-		return err
+// Login logs in to portals, whose records must exist and of which none may be
+// named twice, all at the same time, and returns when the outcome of each is
+// known. It calls done once for each, one call at a time; a session that is there
+// already is success. When ctx ends early iscsid may still finish the logins.
+//
+// Portals of one target and iface share one process where that logs in to
+// nothing else. It tells its outcomes when it ends, so a portal that does not
+// answer holds back the news of the others until its login times out; their
+// sessions are there long before, for Sessions to show.
+func (in *Initiator) Login(ctx context.Context, portals []Portal, done func(Portal, error)) {
+	var mu sync.Mutex
+	report := func(p Portal, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil {
+			err = fmt.Errorf("login to %s: %w", p, err)
+		}
+		done(p, err)
 	}
-	_, err := in.Run.Run(ctx, "iscsiadm", "-m", "node", "-T", p.Target, "-p", portalArg(p), "-I", p.Iface, "--login")
-	switch command.ExitCode(err) {
-	case exitSessionExists:
+	groups := map[[2]string][]Portal{}
+	for _, p := range portals {
+		if err := p.check(); err != nil {
+			report(p, err)
+			continue
+		}
+		key := [2]string{p.Target, p.Iface}
+		groups[key] = append(groups[key], p)
+	}
+	var wg sync.WaitGroup
+	for _, group := range groups {
+		if len(group) > 1 && in.exactly(group) {
+			wg.Go(func() { in.loginAll(ctx, group, report) })
+			continue
+		}
+		for _, p := range group {
+			wg.Go(func() { report(p, in.loginOne(ctx, p)) })
+		}
+	}
+	wg.Wait()
+}
+
+// anyGroup returns p as it is compared: a session shows the portal group that the
+// target has told, which need not be the one that was asked for.
+func anyGroup(p Portal) Portal {
+	p.TPGT = 0
+	return p
+}
+
+// present returns the portals to which there is a session of ours.
+func (in *Initiator) present() (map[Portal]bool, error) {
+	sessions, err := in.Sessions()
+	there := map[Portal]bool{}
+	for _, s := range sessions {
+		there[anyGroup(s.Portal)] = true
+	}
+	return there, err
+}
+
+// exactly reports whether a login to all records of the group's target and iface
+// is a login to the group alone: whether each of them is in the group or has a
+// session. One written in this moment is somebody's who logs in to it next.
+func (in *Initiator) exactly(group []Portal) bool {
+	known, err := in.present()
+	if err != nil {
+		return false
+	}
+	for _, p := range group {
+		known[anyGroup(p)] = true
+	}
+	target, iface := group[0].Target, group[0].Iface
+	records, err := filepath.Glob(in.etc("nodes", target, "*", iface)) // neither can be a pattern
+	if err != nil {
+		return false
+	}
+	for _, file := range records {
+		p := Portal{Target: target, Iface: iface}
+		if !p.parse(filepath.Base(filepath.Dir(file))) || !known[anyGroup(p)] {
+			return false
+		}
+	}
+	return true
+}
+
+// loginAll logs in to all records of the group's target and iface with one
+// process, which has iscsid start on all of them before it waits for the first.
+func (in *Initiator) loginAll(ctx context.Context, group []Portal, report func(Portal, error)) {
+	stdout, err := in.Run.Run(ctx, "iscsiadm", "-m", "node", "-T", group[0].Target, "-I", group[0].Iface, "--login")
+	var stderr string
+	if failure, ok := errors.AsType[*command.Error](err); ok {
+		stderr = failure.Stderr
+	}
+	codes := outcomes(string(stdout), stderr)
+	there, _ := in.present() // without it what iscsiadm said must do
+	for _, p := range group {
+		code, said := codes[fmt.Sprintf("iface: %s, target: %s, portal: %s", p.Iface, p.Target, recordPortal(p))]
+		switch {
+		case there[anyGroup(p)] || said && code == 0:
+			report(p, nil)
+		case said:
+			report(p, loginError(code, fmt.Errorf("iscsid: error %d", code)))
+		case err != nil:
+			report(p, fmt.Errorf("iscsiadm did not say how it ended: %w", err))
+		default:
+			report(p, errors.New("iscsiadm did not say how it ended"))
+		}
+	}
+}
+
+func (in *Initiator) loginOne(ctx context.Context, p Portal) error {
+	portal := fmt.Sprintf("%s,%d", p.Addr, p.TPGT)
+	_, err := in.Run.Run(ctx, "iscsiadm", "-m", "node", "-T", p.Target, "-p", portal, "-I", p.Iface, "--login")
+	return loginError(command.ExitCode(err), err)
+}
+
+// loginError returns what a code means, and other for one without a meaning here.
+func loginError(code int, other error) error {
+	switch code {
+	case codeSessionExists:
 		return nil
-	case exitTransport:
-		return fmt.Errorf("login to %s: %w", p, ErrUnreachable)
-	case exitTimeout:
-		return fmt.Errorf("login to %s: %w", p, ErrTimeout)
-	case exitNoDaemon:
-		return fmt.Errorf("login to %s: %w", p, ErrNoDaemon)
-	case exitLogin, exitLoginAuth:
+	case codeTransport:
+		return ErrUnreachable
+	case codeTimeout:
+		return ErrTimeout
+	case codeNoDaemon:
+		return ErrNoDaemon
+	case codeLogin, codeLoginAuth:
 		// iscsid has the first for a CHAP secret that the target does not take, and
 		// the second where it had none to offer (usr/login.c).
-		return fmt.Errorf("login to %s: %w", p, ErrRefused)
+		return ErrRefused
 	}
-	if err != nil {
-		return fmt.Errorf("login to %s: %w", p, err)
-	}
-	return nil
-}
-
-// Logout ends a session of ours. All its devices must be gone; one that is gone
-// itself is success.
-func (in *Initiator) Logout(ctx context.Context, s Session) error {
-	_, err := in.Run.Run(ctx, "iscsiadm", "-m", "session", "-r", strconv.Itoa(s.ID), "-u")
-	switch command.ExitCode(err) {
-	case exitNothingFound, exitNoSession:
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("logout from %s: %w", s.Portal, err)
-	}
-	return nil
-}
-
-func portalArg(p Portal) string {
-	return fmt.Sprintf("%s,%d", p.Addr, p.TPGT)
+	return other
 }

@@ -27,6 +27,28 @@ func iscsiadm(t *testing.T, exit int) (command.Runner, string) {
 	return command.Runner{Path: []string{dir}}, args
 }
 
+// login logs in to one portal and returns its outcome.
+func login(t *testing.T, in *openiscsi.Initiator, p openiscsi.Portal) error {
+	t.Helper()
+	return logins(t, in, p)[p]
+}
+
+// logins logs in to portals and returns the outcome of each.
+func logins(t *testing.T, in *openiscsi.Initiator, portals ...openiscsi.Portal) map[openiscsi.Portal]error {
+	t.Helper()
+	got := map[openiscsi.Portal]error{}
+	in.Login(t.Context(), portals, func(p openiscsi.Portal, err error) {
+		if _, ok := got[p]; ok {
+			t.Errorf("%s has two outcomes", p)
+		}
+		got[p] = err
+	})
+	if len(got) != len(portals) {
+		t.Errorf("outcomes %v of %v", got, portals)
+	}
+	return got
+}
+
 func TestLoginTellsWhyItFailed(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -43,7 +65,7 @@ func TestLoginTellsWhyItFailed(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			run, _ := iscsiadm(t, test.exit)
-			err := (&openiscsi.Initiator{Run: run}).Login(t.Context(), portal("10.107.1.200:3260"))
+			err := login(t, &openiscsi.Initiator{Run: run}, portal("10.107.1.200:3260"))
 			if !errors.Is(err, test.want) {
 				t.Fatalf("error %v, want %v", err, test.want)
 			}
@@ -54,14 +76,14 @@ func TestLoginTellsWhyItFailed(t *testing.T) {
 	}
 	t.Run("any other", func(t *testing.T) {
 		run, _ := iscsiadm(t, 6)
-		err := (&openiscsi.Initiator{Run: run}).Login(t.Context(), portal("10.107.1.200:3260"))
+		err := login(t, &openiscsi.Initiator{Run: run}, portal("10.107.1.200:3260"))
 		if command.ExitCode(err) != 6 || strings.Contains(err.Error(), "details") {
 			t.Errorf("error %v, want exit code 6 and no output", err)
 		}
 	})
 	t.Run("no iscsiadm", func(t *testing.T) {
 		in := &openiscsi.Initiator{Run: command.Runner{Path: []string{t.TempDir()}}}
-		if err := in.Login(t.Context(), portal("10.107.1.200:3260")); err == nil {
+		if err := login(t, in, portal("10.107.1.200:3260")); err == nil {
 			t.Error("no error")
 		}
 	})
@@ -74,7 +96,7 @@ func TestLoginNamesOnePortal(t *testing.T) {
 		"[fe80::1%eth1]:3260": "-m node -T iqn.2026-11.io.mallee:san -p [fe80::1%eth1]:3260,1 -I mallee-default --login\n",
 	} {
 		run, args := iscsiadm(t, 0)
-		if err := (&openiscsi.Initiator{Run: run}).Login(t.Context(), portal(addr)); err != nil {
+		if err := login(t, &openiscsi.Initiator{Run: run}, portal(addr)); err != nil {
 			t.Fatal(err)
 		}
 		if got, _ := os.ReadFile(args); string(got) != want {
@@ -97,7 +119,7 @@ func TestLogout(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			run, args := iscsiadm(t, test.exit)
-			err := (&openiscsi.Initiator{Run: run}).Logout(t.Context(), session)
+			err := (&openiscsi.Initiator{Run: run}).Logout(t.Context(), []openiscsi.Session{session})[0]
 			if (err != nil) != test.fails {
 				t.Errorf("error %v, want one: %t", err, test.fails)
 			}

@@ -73,19 +73,38 @@ func (in *Initiator) PrepareIface(ctx context.Context) error {
 	})
 }
 
-// WriteRecord makes or replaces the node record of p, readable by root alone, and
-// makes the iface record of its network device if there is none.
-// iscsid takes the secret from it at the next login. Nothing but us starts such
-// a session and nothing but us scans it: startup and scan are manual, so that a
-// boot or a LUN of another volume brings up no device before it is verified.
+// WriteRecords makes or replaces the node records of portals, readable by root
+// alone, and makes the iface records of their network devices where there are
+// none. All are checked before the first is written. iscsid takes the secret from
+// a record at the next login. Nothing but us starts such a session and nothing
+// but us scans it: startup and scan are manual, so that a boot or a LUN of another
+// volume brings up no device before it is verified.
 //
-// The file is written, not sent through "iscsiadm -o update", because that takes
+// The files are written, not sent through "iscsiadm -o update", because that takes
 // a process for each setting and would put a CHAP secret into argv.
-func (in *Initiator) WriteRecord(ctx context.Context, p Portal, s Settings, secret Secret) error {
-	if err := cmp.Or(p.check(), secret.check()); err != nil {
+func (in *Initiator) WriteRecords(ctx context.Context, portals []Portal, s Settings, secret Secret) error {
+	err := secret.check()
+	for _, p := range portals {
+		err = cmp.Or(err, p.check())
+	}
+	if err != nil {
 		return err
 	}
-	var b strings.Builder
+	return in.locked(ctx, func() error {
+		for _, p := range portals {
+			if err := in.writeIface(p.Iface); err != nil {
+				return err
+			}
+			if err := in.writeFile(in.recordFile(p), recordText(p, s, secret)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// recordText is the content of a node record.
+func recordText(p Portal, s Settings, secret Secret) string {
 	lines := [][2]any{
 		{"node.name", p.Target},
 		{"node.tpgt", p.TPGT},
@@ -114,16 +133,12 @@ func (in *Initiator) WriteRecord(ctx context.Context, p Portal, s Settings, secr
 			{"node.session.auth.password", secret.Password},
 		}...)
 	}
+	var b strings.Builder
 	b.WriteString(ifaceText(p.Iface))
 	for _, line := range lines {
 		fmt.Fprintf(&b, "%v = %v\n", line[0], line[1])
 	}
-	return in.locked(ctx, func() error {
-		if err := in.writeIface(p.Iface); err != nil {
-			return err
-		}
-		return in.writeFile(in.recordFile(p), b.String())
-	})
+	return b.String()
 }
 
 // RemoveRecord removes the node record of p, whatever its portal group, the

@@ -54,7 +54,7 @@ func files(t *testing.T, dir string) []string {
 
 func TestWriteRecordIsWhatIscsiadmReads(t *testing.T) {
 	in := newInitiator(t)
-	if err := in.WriteRecord(t.Context(), portal("10.107.1.200:3260"), settings, openiscsi.Secret{}); err != nil {
+	if err := in.WriteRecords(t.Context(), []openiscsi.Portal{portal("10.107.1.200:3260")}, settings, openiscsi.Secret{}); err != nil {
 		t.Fatal(err)
 	}
 	// Nothing else: a temporary file left behind would be one more record.
@@ -102,7 +102,7 @@ node.conn[0].timeo.noop_out_timeout = 3
 	// Again, with other settings: replaced.
 	changed := settings
 	changed.QueueDepth = 32
-	if err := in.WriteRecord(t.Context(), portal("10.107.1.200:3260"), changed, openiscsi.Secret{}); err != nil {
+	if err := in.WriteRecords(t.Context(), []openiscsi.Portal{portal("10.107.1.200:3260")}, changed, openiscsi.Secret{}); err != nil {
 		t.Fatal(err)
 	}
 	if text, err = os.ReadFile(file); err != nil || !strings.Contains(string(text), "queue_depth = 32\n") {
@@ -123,7 +123,7 @@ func TestARecordHoldsTheSecret(t *testing.T) {
 	}
 	// All that iscsid does not strip or cut, '#' and '=' too.
 	secret := openiscsi.Secret{Username: "iqn.2026-11.io.mallee:nc1", Password: `a#b="c'$\d` + strings.Repeat("x", 200)}
-	if err := in.WriteRecord(t.Context(), p, settings, secret); err != nil {
+	if err := in.WriteRecords(t.Context(), []openiscsi.Portal{p}, settings, secret); err != nil {
 		t.Fatal(err)
 	}
 	want := "node.session.auth.authmethod = CHAP\n" +
@@ -132,7 +132,7 @@ func TestARecordHoldsTheSecret(t *testing.T) {
 	if !strings.HasSuffix(read(), want) {
 		t.Errorf("record:\n%s\nwant at its end:\n%s", read(), want)
 	}
-	if err := in.WriteRecord(t.Context(), p, settings, openiscsi.Secret{}); err != nil {
+	if err := in.WriteRecords(t.Context(), []openiscsi.Portal{p}, settings, openiscsi.Secret{}); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(read(), "auth") {
@@ -152,7 +152,7 @@ func TestSecretsThatAreNoLineAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := newInitiator(t)
-			err := in.WriteRecord(t.Context(), portal("10.107.1.200:3260"), settings, secret)
+			err := in.WriteRecords(t.Context(), []openiscsi.Portal{portal("10.107.1.200:3260")}, settings, secret)
 			if err == nil || !strings.Contains(err.Error(), "CHAP") || strings.Contains(err.Error(), "OpenS") {
 				t.Errorf("error %v, want one about CHAP that does not tell the password", err)
 			}
@@ -172,7 +172,7 @@ func TestSecretsAreNeverReadableByOthers(t *testing.T) {
 	go func() {
 		defer close(done)
 		for range 50 {
-			if err := in.WriteRecord(t.Context(), p, settings, openiscsi.Secret{Username: "nc1", Password: "OpenSesame"}); err != nil {
+			if err := in.WriteRecords(t.Context(), []openiscsi.Portal{p}, settings, openiscsi.Secret{Username: "nc1", Password: "OpenSesame"}); err != nil {
 				t.Error(err)
 			}
 		}
@@ -213,7 +213,7 @@ func TestWhatAKilledProcessHalfWroteIsRemoved(t *testing.T) {
 
 func TestWriteRecordOfAnIPv6Portal(t *testing.T) {
 	in := newInitiator(t)
-	if err := in.WriteRecord(t.Context(), portal("[2001:db8::1]:860"), settings, openiscsi.Secret{}); err != nil {
+	if err := in.WriteRecords(t.Context(), []openiscsi.Portal{portal("[2001:db8::1]:860")}, settings, openiscsi.Secret{}); err != nil {
 		t.Fatal(err)
 	}
 	name := "nodes/iqn.2026-11.io.mallee:san/2001:db8::1,860,1/mallee-default"
@@ -231,7 +231,7 @@ func TestRecordsAreNeverHalfWritten(t *testing.T) {
 	in := newInitiator(t)
 	p := portal("10.107.1.200:3260")
 	write := func() {
-		if err := in.WriteRecord(t.Context(), p, settings, openiscsi.Secret{}); err != nil {
+		if err := in.WriteRecords(t.Context(), []openiscsi.Portal{p}, settings, openiscsi.Secret{}); err != nil {
 			t.Error(err)
 		}
 	}
@@ -291,12 +291,12 @@ func TestHostilePortalsAreRefused(t *testing.T) {
 			in := newInitiator(t)
 			p := good
 			test.change(&p)
-			if err := in.WriteRecord(t.Context(), p, settings, openiscsi.Secret{}); err == nil {
+			if err := in.WriteRecords(t.Context(), []openiscsi.Portal{p}, settings, openiscsi.Secret{}); err == nil {
 				t.Error("a record was written")
 			}
 			// The Runner would find nothing to run, but it must not come to that.
 			in.Run.Path = []string{t.TempDir()}
-			if err := in.Login(t.Context(), p); err == nil || strings.Contains(err.Error(), "cannot run") {
+			if err := login(t, in, p); err == nil || strings.Contains(err.Error(), "cannot run") {
 				t.Errorf("login was tried: %v", err)
 			}
 			if err := in.RemoveRecord(t.Context(), p); err == nil {
@@ -325,7 +325,7 @@ func TestRemoveRecordLeavesAllOthers(t *testing.T) {
 		list = append(list, p)
 	}
 	for _, p := range list {
-		if err := in.WriteRecord(t.Context(), p, settings, openiscsi.Secret{}); err != nil {
+		if err := in.WriteRecords(t.Context(), []openiscsi.Portal{p}, settings, openiscsi.Secret{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -389,7 +389,7 @@ func TestPrepareIface(t *testing.T) {
 func TestTheDatabasesLockIsHonoured(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		in := newInitiator(t)
-		if err := in.WriteRecord(t.Context(), portal("10.107.1.200:3260"), settings, openiscsi.Secret{}); err != nil {
+		if err := in.WriteRecords(t.Context(), []openiscsi.Portal{portal("10.107.1.200:3260")}, settings, openiscsi.Secret{}); err != nil {
 			t.Fatal(err)
 		}
 		file, link := filepath.Join(in.Lock, "lock"), filepath.Join(in.Lock, "lock.write")
@@ -437,7 +437,7 @@ func TestTheDatabasesLockIsGivenBackAfterAnError(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(in.Etc, "nodes"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := in.WriteRecord(t.Context(), portal("10.107.1.200:3260"), settings, openiscsi.Secret{}); err == nil {
+	if err := in.WriteRecords(t.Context(), []openiscsi.Portal{portal("10.107.1.200:3260")}, settings, openiscsi.Secret{}); err == nil {
 		t.Fatal("no error")
 	}
 	if _, err := os.Lstat(filepath.Join(in.Lock, "lock.write")); !errors.Is(err, fs.ErrNotExist) {

@@ -63,7 +63,7 @@ func TestNothingOfOursLogsInAtBoot(t *testing.T) {
 		t.Errorf("left (-want +got)\n%s", diff)
 	}
 	// A record as we write it is none of those.
-	if err := in.WriteRecord(t.Context(), portal("10.107.1.200:3260"), settings, openiscsi.Secret{Username: "nc1", Password: "automatic"}); err != nil {
+	if err := in.WriteRecords(t.Context(), []openiscsi.Portal{portal("10.107.1.200:3260")}, settings, openiscsi.Secret{Username: "nc1", Password: "automatic"}); err != nil {
 		t.Fatal(err)
 	}
 	if removed, _, err := in.PrepareBoot(t.Context(), prefix); err != nil || len(removed) > 0 {
