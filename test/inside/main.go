@@ -19,6 +19,7 @@ import (
 // ends; then it takes back what it has set up.
 var roles = map[string]func(ctx context.Context, serve func(hands.Operations) error) error{
 	"node": runNode,
+	"san":  runSAN,
 }
 
 func main() {
