@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"time"
 
@@ -47,11 +48,16 @@ type Hands struct {
 // Start starts a role of the program in m. What it writes to stderr goes to log.
 // It ends by Close, or with the machine.
 func Start(m *lab.Machine, role string, log io.Writer) *Hands {
+	return StartProgram(m, log, Program, role)
+}
+
+// StartProgram is Start for another program that speaks as a role does.
+func StartProgram(m *lab.Machine, log io.Writer, argv ...string) *Hands {
 	in, stdin := io.Pipe()
 	stdout, out := io.Pipe()
-	h := &Hands{name: m.Spec.Name + ": inside " + role, stdin: stdin, ended: make(chan struct{}), waiting: map[int]chan answer{}}
+	h := &Hands{name: m.Spec.Name + ": " + strings.Join(argv, " "), stdin: stdin, ended: make(chan struct{}), waiting: map[int]chan answer{}}
 	go func() {
-		code, err := m.Stream(context.Background(), []string{Program, role}, nil, in, out, log)
+		code, err := m.Stream(context.Background(), argv, nil, in, out, log)
 		if err == nil {
 			err = fmt.Errorf("%s has ended with code %d", h.name, code)
 		}

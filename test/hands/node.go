@@ -16,6 +16,8 @@ const (
 	OpAttach = "attach" // Attach → Attached
 	OpRepair = "repair" // Volume → connector.Status
 	OpDetach = "detach" // []Volume → Detached
+	OpUsage  = "usage"  // None → Usage
+	OpRead   = "read"   // Read → Latency
 )
 
 // Volume is a connector.Volume on its way: that one's CHAP shows no password,
@@ -44,13 +46,21 @@ type Attached struct {
 	Status   []connector.Status // of each volume, when it was ready or, with Complete, complete
 	Ready    time.Duration      // until the last of the volumes was ready
 	Complete time.Duration      // until the last of the paths was up; 0 without Attach.Complete
+	Events   []Event            // that the connector told of meanwhile
 	Started
+}
+
+// Event is a line of the connector's log.
+type Event struct {
+	After time.Duration // the call of the first Attach
+	Text  string
 }
 
 // Detached is the result of OpDetach.
 type Detached struct {
 	Took   time.Duration // from the call of the first Detach to the return of the last
 	Errors []string      // of each volume; empty for success
+	Events []Event
 	Started
 }
 
@@ -58,6 +68,25 @@ type Detached struct {
 type Started struct {
 	Ours   int // by the connector
 	System int // by anybody in the machine, threads included (proc(5), /proc/stat, processes)
+}
+
+// Usage is what the role has used of the machine.
+type Usage struct {
+	ResidentBytes uint64
+	CPU           time.Duration // since its start
+}
+
+// Read are the arguments of OpRead: one reader for each device reads blocks of 4 KiB,
+// one after the other and past the page cache, for a time.
+type Read struct {
+	Devices []string // paths
+	For     time.Duration
+}
+
+// Latency tells how long single reads took.
+type Latency struct {
+	Reads         int
+	P50, P99, Max time.Duration
 }
 
 // StartNode boots a machine's daemons, as its distribution would, and starts the

@@ -24,12 +24,12 @@ const noPath = 2 * time.Minute
 // node is a machine's connector, as malleed nc has one.
 type node struct {
 	connector *connector.Connector
-	processes *processes
+	recorder  *recorder
 }
 
 func runNode(ctx context.Context, serve func(hands.Operations) error) error {
-	n := &node{processes: &processes{Handler: slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})}}
-	log := slog.New(n.processes)
+	n := &node{recorder: &recorder{Handler: slog.NewTextHandler(os.Stderr, nil)}}
+	log := slog.New(n.recorder)
 	h := host.Host{Run: command.Runner{Log: log}, Log: log}
 	if err := h.Prepare(ctx, noPath); err != nil {
 		return err
@@ -44,6 +44,8 @@ func runNode(ctx context.Context, serve func(hands.Operations) error) error {
 			hands.OpAttach: hands.Op(n.attach),
 			hands.OpRepair: hands.Op(n.repair),
 			hands.OpDetach: hands.Op(n.detach),
+			hands.OpUsage:  hands.Op(usage),
+			hands.OpRead:   hands.Op(read),
 		})
 	})
 	return g.Wait()
@@ -53,13 +55,12 @@ func runNode(ctx context.Context, serve func(hands.Operations) error) error {
 func (n *node) attach(ctx context.Context, a hands.Attach) (hands.Attached, error) {
 	r := hands.Attached{Status: make([]connector.Status, len(a.Volumes))}
 	var mu sync.Mutex
-	since := n.processes.now()
-	begin := time.Now()
+	begin := n.recorder.mark()
 	g, ctx := errgroup.WithContext(ctx)
 	for i, v := range a.Volumes {
 		g.Go(func() error {
 			status, err := n.connector.Attach(ctx, v.Connector())
-			took := time.Since(begin)
+			took := time.Since(begin.at)
 			mu.Lock()
 			r.Ready = max(r.Ready, took)
 			r.Status[i] = status
@@ -68,7 +69,7 @@ func (n *node) attach(ctx context.Context, a hands.Attach) (hands.Attached, erro
 				return err
 			}
 			status, err = n.complete(ctx, v.Connector(), status)
-			took = time.Since(begin)
+			took = time.Since(begin.at)
 			mu.Lock()
 			defer mu.Unlock()
 			r.Complete = max(r.Complete, took)
@@ -77,7 +78,7 @@ func (n *node) attach(ctx context.Context, a hands.Attach) (hands.Attached, erro
 		})
 	}
 	err := g.Wait()
-	r.Started = n.processes.since(since)
+	r.Started, r.Events = n.recorder.since(begin)
 	return r, err
 }
 
@@ -110,8 +111,7 @@ func (n *node) repair(ctx context.Context, v hands.Volume) (connector.Status, er
 func (n *node) detach(ctx context.Context, volumes []hands.Volume) (hands.Detached, error) {
 	r := hands.Detached{Errors: make([]string, len(volumes))}
 	errs := make([]error, len(volumes))
-	since := n.processes.now()
-	begin := time.Now()
+	begin := n.recorder.mark()
 	var all sync.WaitGroup
 	for i, v := range volumes {
 		all.Go(func() {
@@ -121,6 +121,7 @@ func (n *node) detach(ctx context.Context, volumes []hands.Volume) (hands.Detach
 		})
 	}
 	all.Wait()
-	r.Took, r.Started = time.Since(begin), n.processes.since(since)
+	r.Took = time.Since(begin.at)
+	r.Started, r.Events = n.recorder.since(begin)
 	return r, errors.Join(errs...)
 }
