@@ -43,8 +43,8 @@ func (qemu) share(name, _ string) guest.Share {
 	return guest.Share{Source: name, FSType: "9p", Data: data + ",cache=loose"}
 }
 
-// The run directory's files of this backend. What the cache holds has a link, so
-// that a machine can be started by who did not start the lab.
+// The files of this backend in the run directory. What is in the cache has a link
+// there, so that who joined the lab can start a machine, too.
 func initramfsPath(runDir string) string { return filepath.Join(runDir, "initramfs") }
 func kernelPath(runDir string) string    { return filepath.Join(runDir, "vmlinuz") }
 func rootFSLink(runDir string) string    { return filepath.Join(runDir, rootShare) }
@@ -70,7 +70,6 @@ func (q qemu) command(m *Machine) (*exec.Cmd, error) {
 }
 
 func (q qemu) args(m *Machine) []string {
-	// TCG translates one CPU's code in one thread.
 	accel, cpu := "tcg", "max"
 	if q.kvm {
 		accel, cpu = "kvm", "host"
