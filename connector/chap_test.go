@@ -69,7 +69,7 @@ func TestALoginUsesTheVolumesSecret(t *testing.T) {
 	m := newMachine(t)
 	var log syncBuffer
 	m.log = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	m.initiator.Run.Log = m.log
+	iscsi(m.Connector).Run.Log = m.log
 	m.iscsiadm(19)
 	v := vol()
 	v.CHAP = chap()
@@ -99,17 +99,17 @@ func TestANewSecretIsTriedAtOnce(t *testing.T) {
 		c, j := newConnector(t) // each login fails at once
 		p := portal("10.107.1.200:3260")
 		for range 60 {
-			c.login(t.Context(), p, CHAP{Username: "nc1", Password: "of yesterday"}, nil)
+			logInTo(t.Context(), c, p, CHAP{Username: "nc1", Password: "of yesterday"})
 			synctest.Wait()
 			time.Sleep(time.Second)
 		}
 		before := len(j.when["login failed"])
-		c.login(t.Context(), p, chap(), nil)
+		logInTo(t.Context(), c, p, chap())
 		synctest.Wait()
 		if got := len(j.when["login failed"]) - before; got != 1 {
 			t.Errorf("%d logins with the new secret, want 1", got)
 		}
-		c.login(t.Context(), p, chap(), nil)
+		logInTo(t.Context(), c, p, chap())
 		synctest.Wait()
 		if got := len(j.when["login failed"]) - before; got != 1 {
 			t.Errorf("%d logins with the new secret, want no more than the pauses allow", got)
@@ -121,7 +121,7 @@ func TestARefusedSecretBacksOff(t *testing.T) {
 	c, _ := newConnector(t, 19)
 	p := portal("10.107.1.200:3260")
 	for range 20 {
-		changed := c.Changed()
+		changed := c.Changed(wwid)
 		c.mu.Lock()
 		var pause time.Duration
 		if l := c.logins[p]; l != nil {
@@ -131,7 +131,7 @@ func TestARefusedSecretBacksOff(t *testing.T) {
 		if pause == lastRetry {
 			return
 		}
-		c.login(t.Context(), p, chap(), nil)
+		logInTo(t.Context(), c, p, chap())
 		<-changed
 	}
 	t.Error("the pause between two logins does not grow")

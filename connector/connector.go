@@ -36,7 +36,6 @@ import (
 
 	"github.com/mallee-io/mallee/internal/block"
 	"github.com/mallee-io/mallee/internal/command"
-	"github.com/mallee-io/mallee/internal/dm"
 	"github.com/mallee-io/mallee/internal/multipath"
 	"github.com/mallee-io/mallee/internal/openiscsi"
 )
@@ -88,15 +87,20 @@ type Options struct {
 type Connector struct {
 	log       *slog.Logger
 	directory string
-	initiator *openiscsi.Initiator
-	devices   block.Devices
-	multipath multipath.Client
-	allowed   multipath.Allowed
-	// Seams for what needs a kernel: the map of a UUID, and a disk's live answer.
-	mapByUUID func(uuid string) (dm.Device, error)
-	inquire   func(disk string, timeout time.Duration) (string, error)
 
-	wake broadcast // closed and renewed at each event that may matter
+	// The machine; see seams.go.
+	initiator initiator
+	records   records
+	disks     disks
+	devices   devices
+	maps      mapper
+	daemon    daemon
+	allowed   allowed
+	uevents   func(ctx context.Context, ready func(), handle func(block.Uevent)) error
+
+	looks   looks
+	event   broadcast // sent at each event of the kernel
+	started broadcast // sent when a login begins
 
 	mu      sync.Mutex
 	volumes map[string]*volume          // by WWID
@@ -114,43 +118,39 @@ func New(o Options) *Connector {
 	if o.Directory == "" {
 		o.Directory = "/dev/mallee"
 	}
-	var devices block.Devices
-	return &Connector{
+	iscsi := &openiscsi.Initiator{Run: command.Runner{Log: o.Log}}
+	c := &Connector{
 		log:       o.Log,
 		directory: o.Directory,
-		initiator: &openiscsi.Initiator{Run: command.Runner{Log: o.Log}},
-		devices:   devices,
-		mapByUUID: dm.ByUUID,
-		inquire:   devices.WWID,
+		initiator: iscsi,
+		records:   iscsi,
+		disks:     block.Devices{},
+		devices:   block.Devices{},
+		maps:      kernelMaps{},
+		daemon:    multipath.Client{},
+		allowed:   &multipath.Allowed{},
+		uevents:   block.Uevents,
 		volumes:   map[string]*volume{},
 		logins:    map[openiscsi.Portal]*login{},
 		leaving:   map[openiscsi.Portal]bool{},
 		tidying:   map[string]time.Time{},
 	}
+	c.looks.take = c.takeView
+	return c
 }
 
-// Run watches the kernel's events until ctx ends. While it does not run, calls
-// that wait look again every second only.
-func (c *Connector) Run(ctx context.Context) error {
-	if err := c.initiator.PrepareIface(ctx); err != nil {
-		return err
-	}
-	burst := burst{send: c.wake.Send}
-	err := block.Uevents(ctx, c.wake.Send, func(e block.Uevent) {
-		switch e.Subsystem {
-		case "block", "scsi", "iscsi_session", "iscsi_connection", "net", "":
-			burst.Event()
-		}
-	})
-	if errors.Is(err, context.Canceled) {
-		return nil
-	}
-	return err
-}
+// Changed returns a channel that is closed when something has changed since the
+// call that may matter to the volume of that WWID: time to look at its Status again.
+func (c *Connector) Changed(wwid string) <-chan struct{} { return c.volume(wwid).news.Wait() }
 
-// Changed returns a channel that is closed when the kernel's devices or sessions
-// have changed since the call: time to look at a Status again.
-func (c *Connector) Changed() <-chan struct{} { return c.wake.Wait() }
+// wakeAll wakes all who wait for news of any volume.
+func (c *Connector) wakeAll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, state := range c.volumes {
+		state.news.Send()
+	}
+}
 
 // Initiator returns the iSCSI name of this machine.
 func (c *Connector) Initiator() (string, error) { return c.initiator.Name() }
@@ -164,7 +164,7 @@ const retryInterval = time.Second
 // as ctx allows. Called again it finds what is there.
 func (c *Connector) Attach(ctx context.Context, v Volume) (Status, error) {
 	for {
-		changed := c.Changed()
+		changed := c.Changed(v.WWID)
 		status, err := c.Repair(ctx, v)
 		if err == nil && status.Ready {
 			return status, nil

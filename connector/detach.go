@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -77,6 +78,11 @@ func (c *Connector) detach(ctx context.Context, state *volume, v Volume) error {
 	if err := state.probes.close(ctx); err != nil {
 		return err
 	}
+	defer c.looks.changed()
+	// Before the map goes: multipathd makes it again from a disk that it looks at.
+	if err := c.allowed.Remove(ctx, v.WWID); err != nil {
+		return err
+	}
 	lost, err := c.removeMap(ctx, v)
 	if lost != nil {
 		// Whatever fails from here on: the call that ends well must tell it, and a
@@ -89,7 +95,8 @@ func (c *Connector) detach(ctx context.Context, state *volume, v Volume) error {
 	if err := c.removeDisks(ctx, v); err != nil {
 		return err
 	}
-	// multipathd may have made the map again from a disk that was still there.
+	// multipathd may have made the map again from a disk that was still there, or
+	// have noted its WWID when it took the map over.
 	if _, err := c.removeMap(ctx, v); err != nil {
 		return err
 	}
@@ -106,7 +113,7 @@ func (c *Connector) detach(ctx context.Context, state *volume, v Volume) error {
 func (c *Connector) refuseIfOpen(ctx context.Context, v Volume) error {
 	deadline := time.Now().Add(closing)
 	for {
-		d, err := c.mapByUUID(multipath.UUIDPrefix + v.WWID)
+		d, err := c.maps.MapByUUID(multipath.UUIDPrefix + v.WWID)
 		if errors.Is(err, dm.ErrNotFound) || err == nil && d.OpenCount == 0 {
 			return nil
 		}
@@ -136,17 +143,17 @@ func (c *Connector) removeMap(ctx context.Context, v Volume) (lost, err error) {
 		// a path must not be an I/O error.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), multipath.DefaultTimeout)
 		defer cancel()
-		err = errors.Join(err, c.multipath.RestoreQueueing(ctx, queueingEnded))
+		err = errors.Join(err, c.daemon.RestoreQueueing(ctx, queueingEnded))
 	}()
 	for {
-		d, err := c.mapByUUID(multipath.UUIDPrefix + v.WWID)
+		d, err := c.maps.MapByUUID(multipath.UUIDPrefix + v.WWID)
 		if errors.Is(err, dm.ErrNotFound) {
 			return lost, c.unlink(v)
 		}
 		if err != nil {
 			return lost, err
 		}
-		ended, err := c.flush(ctx, v, d)
+		ended, err := c.flush(ctx, v, d.Device)
 		if ended {
 			queueingEnded = d.Alias
 		}
@@ -160,49 +167,33 @@ func (c *Connector) removeMap(ctx context.Context, v Volume) (lost, err error) {
 		if err := c.unlink(v); err != nil {
 			return lost, err
 		}
-		if err := c.flushMap(ctx, v, d); err != nil {
+		switch err := c.maps.Remove(d.UUID); {
+		case err == nil:
+			c.log.InfoContext(ctx, "map removed", "wwid", v.WWID, "map", d.Name, "proof", "its UUID is "+d.UUID+", not open")
+		case errors.Is(err, dm.ErrNotFound):
+		case errors.Is(err, dm.ErrBusy):
+			// For a moment: udev and multipathd look into what has changed.
+			if err := c.refuseIfOpen(ctx, v); err != nil {
+				return lost, err
+			}
+			select {
+			case <-ctx.Done():
+				return lost, ctx.Err()
+			case <-time.After(20 * time.Millisecond):
+			}
+		default:
 			return lost, err
 		}
-		// Gone, or it came back, or was refused although nobody has it open now: it
-		// was open for a moment, or multipathd is not yet through with it.
-		if _, err := c.mapByUUID(d.UUID); errors.Is(err, dm.ErrNotFound) {
-			return lost, nil
-		}
-		select {
-		case <-ctx.Done():
-			return lost, ctx.Err()
-		case <-time.After(200 * time.Millisecond):
-		}
 	}
-}
-
-// flushMap asks multipathd once to remove v's map. A refusal is an error only if
-// the map is open.
-func (c *Connector) flushMap(ctx context.Context, v Volume, d dm.Device) error {
-	err := c.multipath.RemoveMap(ctx, d.Alias)
-	switch {
-	case err == nil:
-		c.log.InfoContext(ctx, "map removed", "wwid", v.WWID, "map", d.Name, "proof", "its UUID is "+d.UUID+", not open")
-		return nil
-	case errors.Is(err, multipath.ErrFailed):
-		c.log.DebugContext(ctx, "map not yet removed", "wwid", v.WWID, "error", err)
-		return c.refuseIfOpen(ctx, v)
-	}
-	return err
 }
 
 // usable reports whether any path of v's map carries I/O.
-func (c *Connector) usable(ctx context.Context, v Volume) (bool, error) {
-	maps, err := c.multipath.Maps(ctx)
-	if err != nil {
-		return false, err
+func (c *Connector) usable(v Volume) (bool, error) {
+	m, err := c.maps.MapByUUID(multipath.UUIDPrefix + v.WWID)
+	if errors.Is(err, dm.ErrNotFound) {
+		return false, nil
 	}
-	for _, p := range findMap(maps, v.WWID).Paths {
-		if p.Usable() {
-			return true, nil
-		}
-	}
-	return false, nil
+	return slices.ContainsFunc(m.Paths, func(p dm.Path) bool { return p.Active }), err
 }
 
 // flush writes back what the page cache holds. Once no path is usable, at first or
@@ -213,13 +204,13 @@ func (c *Connector) flush(ctx context.Context, v Volume, d dm.Device) (queueingE
 	done := make(chan error, 1)
 	for started := false; ; started = true {
 		if !queueingEnded {
-			usable, err := c.usable(ctx, v)
+			usable, err := c.usable(v)
 			if err != nil {
 				return false, err
 			}
 			if !usable {
 				c.log.WarnContext(ctx, "no usable path is left: I/O that waits is failed now", "wwid", v.WWID, "map", d.Name)
-				if err := c.multipath.DisableQueueing(ctx, d.Alias); err != nil {
+				if err := c.endQueueing(ctx, d); err != nil {
 					return false, err
 				}
 				queueingEnded = true
@@ -238,21 +229,28 @@ func (c *Connector) flush(ctx context.Context, v Volume, d dm.Device) (queueingE
 	}
 }
 
+// endQueueing makes I/O that waits for a path fail. multipathd must know, or would
+// have it wait again; where it does not know the map, the kernel is told.
+func (c *Connector) endQueueing(ctx context.Context, d dm.Device) error {
+	err := c.daemon.DisableQueueing(ctx, d.Alias)
+	if errors.Is(err, multipath.ErrFailed) || errors.Is(err, multipath.ErrNotRunning) {
+		err = c.maps.Message(d.UUID, "fail_if_no_path")
+	}
+	return err
+}
+
 // removeDisks makes the kernel forget every disk of v on our sessions: those
 // that were v when the kernel found them, at whatever LUN, and what is at v's LUN
 // now. A disk in a map is neither: v's own is gone.
 func (c *Connector) removeDisks(ctx context.Context, v Volume) error {
-	sessions, err := c.initiator.Sessions()
+	c.looks.changed()
+	now, err := c.looks.get()
 	if err != nil {
 		return err
 	}
 	var g errgroup.Group // at once: each may block until its session has given up on what is in flight
-	for _, s := range sessions {
-		disks, err := c.devices.SessionDisks(s.ID)
-		if err != nil {
-			return err
-		}
-		for _, disk := range disks {
+	for _, s := range now.sessions {
+		for _, disk := range now.disks[s.ID] {
 			atLUN := s.Portal.Target == v.Target && disk.LUN == uint64(v.LUN)
 			switch {
 			case disk.WWID != v.WWID && !atLUN:
@@ -274,7 +272,7 @@ func (c *Connector) removeDisks(ctx context.Context, v Volume) error {
 }
 
 func (c *Connector) removeDisk(ctx context.Context, v Volume, disk block.Disk) error {
-	if err := c.devices.DeleteDisk(disk.Name); err != nil {
+	if err := c.disks.DeleteDisk(disk.Name); err != nil {
 		return err
 	}
 	c.log.InfoContext(ctx, "disk removed", "wwid", v.WWID, "disk", disk.Name, "lun", disk.LUN,

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/mallee-io/mallee/internal/block"
-	"github.com/mallee-io/mallee/internal/multipath"
+	"github.com/mallee-io/mallee/internal/dm"
 	"github.com/mallee-io/mallee/internal/openiscsi"
 )
 
@@ -36,62 +36,27 @@ type failure struct {
 	next time.Time
 }
 
-// disksOf returns the disks in a map, and of each whether it is usable.
-func disksOf(m multipath.Map) map[string]bool {
-	usable := map[string]bool{}
-	for _, p := range m.Paths {
-		usable[p.Disk] = p.Usable()
-	}
-	return usable
-}
-
 // findSurplus returns the surplus disks of v. A disk in another map than v's is
 // somebody else's, whatever its LUN is.
-func (c *Connector) findSurplus(v Volume, wanted map[openiscsi.Portal]bool, sessions []openiscsi.Session,
-	m multipath.Map, kernelMap string,
-) ([]surplus, error) {
-	usable := disksOf(m)
+func findSurplus(v Volume, wanted map[openiscsi.Portal]bool, now *view, m dm.Map, carrying map[string]bool) []surplus {
 	var list []surplus
-	for _, s := range sessions {
+	for _, s := range now.sessions {
 		if wanted[anyGroup(s.Portal)] {
 			continue
 		}
-		disks, err := c.devices.SessionDisks(s.ID)
-		if err != nil {
-			return nil, err
-		}
-		for _, d := range disks {
-			_, inMap := usable[d.Name]
+		for _, d := range now.disks[s.ID] {
+			_, inMap := carrying[d.Name]
 			atLUN := s.Portal.Target == v.Target && d.LUN == uint64(v.LUN)
 			ours := inMap || d.WWID == v.WWID || atLUN
-			if ours && (d.Map == "" || d.Map == kernelMap) {
-				list = append(list, surplus{s, d, usable[d.Name] && s.LoggedIn()})
+			if ours && (d.Map == "" || d.Map == m.Name) {
+				list = append(list, surplus{s, d, carrying[d.Name]})
 			}
 		}
 	}
 	slices.SortStableFunc(list, func(a, b surplus) int {
 		return cmp.Or(a.session.Portal.Addr.Compare(b.session.Portal.Addr), cmp.Compare(a.session.ID, b.session.ID))
 	})
-	return list, nil
-}
-
-// usableOn returns how many paths of v's map that are on sessions of ours carry
-// I/O, proved or not.
-func (c *Connector) usableOn(sessions []openiscsi.Session, m multipath.Map) (int, error) {
-	usable := disksOf(m)
-	n := 0
-	for _, s := range sessions {
-		disks, err := c.devices.SessionDisks(s.ID)
-		if err != nil {
-			return 0, err
-		}
-		for _, d := range disks {
-			if usable[d.Name] && s.LoggedIn() {
-				n++
-			}
-		}
-	}
-	return n, nil
+	return list
 }
 
 // drain takes the next step to remove list, the surplus disks of v, and adds each
@@ -101,7 +66,7 @@ func (c *Connector) usableOn(sessions []openiscsi.Session, m multipath.Map) (int
 // goes only if enough usable paths are left: as many as there were when the
 // portals changed, or have come back since, or as many as are expected now if that
 // is fewer.
-func (c *Connector) drain(ctx context.Context, state *volume, v Volume, list []surplus, m multipath.Map, status *Status) {
+func (c *Connector) drain(ctx context.Context, state *volume, v Volume, list []surplus, now *view, status *Status) {
 	up := map[string]bool{}
 	for _, p := range status.Paths {
 		if p.State == PathUp {
@@ -114,11 +79,8 @@ func (c *Connector) drain(ctx context.Context, state *volume, v Volume, list []s
 			leaving++
 		}
 	}
-	if state.before >= 0 {
-		// Some may have been down when they were counted, which was in an outage, or
-		// while multipathd started.
-		state.before = max(state.before, leaving)
-	}
+	// Some may have been down when they were counted, which was in an outage.
+	state.before = max(state.before, leaving)
 	usable := len(up) + leaving
 	need := max(1, min(state.before, max(v.Expected, len(v.Portals))))
 	for _, unusableFirst := range []bool{true, false} {
@@ -136,9 +98,7 @@ func (c *Connector) drain(ctx context.Context, state *volume, v Volume, list []s
 			switch {
 			case len(up) == 0:
 				path.Reason = "kept: none of the new paths can be used yet"
-				c.keep(ctx, state, v, s, m)
-			case state.before < 0:
-				path.Reason = "kept: multipathd tells nothing of the map yet"
+				c.keep(ctx, state, v, s, now)
 			case s.usable && usable-1 < need:
 				path.Reason = fmt.Sprintf("kept until more of the new paths can be used: without it %d would be usable of %d that have to be", usable-1, need)
 			case !s.usable && c.stuck(s.disk):
@@ -158,16 +118,16 @@ func (c *Connector) drain(ctx context.Context, state *volume, v Volume, list []s
 // takes as long as what is in flight: a moment on a good path, and up to the
 // session's or the SCSI layer's time limit on one that is dead or hangs.
 func (c *Connector) stuck(d block.Disk) bool {
-	n, err := c.devices.InFlight(d.Name)
+	n, err := c.disks.InFlight(d.Name)
 	return err == nil && n > 0 && d.Map != ""
 }
 
 // keep puts a disk back into the map that has left it and is needed again.
-func (c *Connector) keep(ctx context.Context, state *volume, v Volume, s surplus, m multipath.Map) {
+func (c *Connector) keep(ctx context.Context, state *volume, v Volume, s surplus, now *view) {
 	if !s.session.LoggedIn() || s.disk.Map != "" || s.session.Portal.Target != v.Target || s.disk.LUN != uint64(v.LUN) || state.drain.busy() {
 		return
 	}
 	if p := c.probe(ctx, state, v, s.session); p.err == nil && !p.at.IsZero() && p.disk.Name == s.disk.Name {
-		c.inMap(ctx, state, s.session.ID, m, p)
+		c.inMap(ctx, state, s.session.ID, now.mapOf(v.WWID), p)
 	}
 }

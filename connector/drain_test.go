@@ -399,7 +399,7 @@ func TestADiskInAnotherMapIsNotDrained(t *testing.T) {
 	m.has(wwid, "dm-4")
 	m.is("sdb", wwid)
 	m.say(mapOf(wwid, "dm-4", "sdc"))
-	m.write("block/sdc/holders/dm-4/dev", "254:4")
+	m.write("block/sdc/holders/dm-4/dm/uuid", "mpath-"+wwid)
 	v := vol()
 	v.Portals = []Portal{secondPortal} // sdb is in dm-0
 	for range 3 {

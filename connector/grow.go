@@ -9,8 +9,8 @@ import (
 	"io/fs"
 
 	"github.com/mallee-io/mallee/internal/block"
+	"github.com/mallee-io/mallee/internal/dm"
 	"github.com/mallee-io/mallee/internal/multipath"
-	"github.com/mallee-io/mallee/internal/openiscsi"
 )
 
 // remeasure has the kernel ask a disk that has proved what it is for its size, if
@@ -19,7 +19,7 @@ func (c *Connector) remeasure(disk block.Disk, size uint64) (block.Disk, error) 
 	if disk.SizeBytes >= size {
 		return disk, nil
 	}
-	if err := c.devices.Rescan(disk.Name); err != nil {
+	if err := c.disks.Rescan(disk.Name); err != nil {
 		return disk, err
 	}
 	var err error
@@ -35,9 +35,7 @@ func (c *Connector) remeasure(disk block.Disk, size uint64) (block.Disk, error) 
 // measured anew. A disk whose path is down cannot be measured: it is removed,
 // lest it hold up the growth, and found again, with its size, when the path
 // returns.
-func (c *Connector) grow(ctx context.Context, state *volume, v Volume, sessions []openiscsi.Session,
-	m multipath.Map, usable int, status *Status,
-) error {
+func (c *Connector) grow(ctx context.Context, state *volume, v Volume, now *view, m dm.Map, usable int, status *Status) error {
 	if status.Map == "" {
 		return nil
 	}
@@ -49,12 +47,12 @@ func (c *Connector) grow(ctx context.Context, state *volume, v Volume, sessions 
 	if before >= v.SizeBytes {
 		return nil
 	}
-	obstacle, err := c.obstacle(ctx, state, v, sessions, m, usable)
+	obstacle, err := c.obstacle(ctx, state, v, now, m, usable)
 	if err != nil {
 		return err
 	}
 	if obstacle == "" {
-		err := c.multipath.ResizeMap(ctx, status.Map)
+		err := c.daemon.ResizeMap(ctx, status.Map)
 		if err != nil && !errors.Is(err, multipath.ErrFailed) {
 			return err
 		}
@@ -73,27 +71,23 @@ func (c *Connector) grow(ctx context.Context, state *volume, v Volume, sessions 
 
 // obstacle returns what keeps v's map from being resized now, and starts to
 // remove disks that would do so for long. Usable is how many paths carry I/O.
-func (c *Connector) obstacle(ctx context.Context, state *volume, v Volume, sessions []openiscsi.Session,
-	m multipath.Map, usable int,
-) (string, error) {
+func (c *Connector) obstacle(ctx context.Context, state *volume, v Volume, now *view, m dm.Map, usable int) (string, error) {
 	if usable == 0 {
 		// I/O that waits for a path would fail.
 		return "no path is up", nil
 	}
 	var obstacle string
 	for _, p := range m.Paths {
-		size, err := c.devices.SizeBytes(p.Disk)
+		name, size, err := c.devices.SizeOf(p.Major, p.Minor)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			obstacle = p.Disk + " is being removed"
+			obstacle = "a disk is being removed"
 		case err != nil:
 			return "", err
 		case size < v.SizeBytes:
-			obstacle = fmt.Sprintf("%s has %d", p.Disk, size)
-			if p.DM == "failed" {
-				if err := c.dropDown(ctx, state, v, sessions, p.Disk); err != nil {
-					return "", err
-				}
+			obstacle = fmt.Sprintf("%s has %d", name, size)
+			if d, ok := now.byNumber[[2]uint32{p.Major, p.Minor}]; ok && d.WWID == v.WWID && !(p.Active && d.session.LoggedIn()) {
+				c.dropDown(ctx, state, v, d)
 			}
 		}
 	}
@@ -101,27 +95,16 @@ func (c *Connector) obstacle(ctx context.Context, state *volume, v Volume, sessi
 }
 
 // dropDown removes a disk of v whose path is down, beside the caller: the kernel
-// may wait for what is in flight. A disk on a session that is not ours stays.
-func (c *Connector) dropDown(ctx context.Context, state *volume, v Volume, sessions []openiscsi.Session, name string) error {
+// may wait for what is in flight.
+func (c *Connector) dropDown(ctx context.Context, state *volume, v Volume, d found) {
 	ctx = context.WithoutCancel(ctx)
-	for _, s := range sessions {
-		disks, err := c.devices.SessionDisks(s.ID)
-		if err != nil {
-			return err
+	state.probes.drop(d.Name, d.session.ID, func() {
+		defer c.looks.changed()
+		if err := c.disks.DeleteDisk(d.Name); err != nil {
+			c.log.WarnContext(ctx, "a disk keeps the map from growing", "wwid", v.WWID, "disk", d.Name, "error", err)
+			return
 		}
-		for _, disk := range disks {
-			if disk.Name != name || disk.WWID != v.WWID {
-				continue
-			}
-			state.probes.drop(name, s.ID, func() {
-				if err := c.devices.DeleteDisk(name); err != nil {
-					c.log.WarnContext(ctx, "a disk keeps the map from growing", "wwid", v.WWID, "disk", name, "error", err)
-					return
-				}
-				c.log.InfoContext(ctx, "disk removed", "wwid", v.WWID, "disk", name, "lun", disk.LUN,
-					"proof", "on a session of ours, by identity, its path is down, and it is smaller than the volume")
-			})
-		}
-	}
-	return nil
+		c.log.InfoContext(ctx, "disk removed", "wwid", v.WWID, "disk", d.Name, "lun", d.LUN,
+			"proof", "on a session of ours, by identity, its path is down, and it is smaller than the volume")
+	})
 }

@@ -109,6 +109,12 @@ func TestADeviceWaitsForItsLastDisk(t *testing.T) {
 	v.SizeBytes = 2 * gib
 	m.size("sdb", 2*gib)
 	m.size("sdc", gib) // not ours, but in the map
+	if err := os.MkdirAll(filepath.Join(m.dir, "dev/block"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("../../class/block/sdc", filepath.Join(m.dir, "dev/block/8:32")); err != nil {
+		t.Fatal(err)
+	}
 	m.say(pathsOf(`{"dev": "sdb", "dm_st": "active", "chk_st": "ready"}`, `{"dev": "sdc", "dm_st": "active", "chk_st": "ready"}`))
 	if status := m.repair(v); !strings.HasSuffix(status.Growth, ": sdc has 1073741824") || m.resizes != 0 {
 		t.Errorf("%+v, %d resizes", status, m.resizes)
@@ -141,6 +147,7 @@ func (m *machine) second(state string) {
 		"connection2:0/iscsi_connection/c/persistent_port":    "3260",
 		"target3:0:0/3:0:0:5/wwid":                            "naa." + wwid[1:],
 		"target3:0:0/3:0:0:5/block/sdc/size":                  sectors,
+		"target3:0:0/3:0:0:5/block/sdc/dev":                   "8:32",
 		"target3:0:0/3:0:0:5/block/sdc/device/delete":         "",
 		"target3:0:0/3:0:0:5/block/sdc/device/rescan":         "",
 	} {
@@ -152,6 +159,7 @@ func (m *machine) second(state string) {
 		base + "/iscsi_session/session2/device": base,
 		"block/sdc":                             base + "/target3:0:0/3:0:0:5/block/sdc",
 		"class/block/sdc":                       base + "/target3:0:0/3:0:0:5/block/sdc",
+		"dev/block/8:32":                        base + "/target3:0:0/3:0:0:5/block/sdc",
 	} {
 		if err := os.Symlink(filepath.Join(m.dir, to), filepath.Join(m.dir, link)); err != nil {
 			m.t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -18,8 +19,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/mallee-io/mallee/internal/block"
 	"github.com/mallee-io/mallee/internal/command"
 	"github.com/mallee-io/mallee/internal/dm"
+	"github.com/mallee-io/mallee/internal/multipath"
 )
 
 // kernel plays iscsid, the kernel and multipathd on a tree of files. What it was
@@ -54,8 +57,29 @@ type fakeDisk struct {
 	wwid    string
 	session *fakeSession
 	inMap   bool
+	told    bool // multipathd was told to forget it
 	back    bool // multipathd takes it back at the next step
 }
+
+// iscsiadm writes down what it is told to do, and fails for a portal that is dead.
+const iscsiadm = `#!/bin/sh
+echo "$*" >>DIR/iscsi/seen
+if [ "$2" = session ]; then exit 0; fi
+if [ "$5" = -p ]; then [ ! -e "DIR/iscsi/dead/$6" ] || exit 8; exit 0; fi
+code=0
+for record in DIR/iscsi/nodes/"$4"/*/"$6"; do
+	portal=${record%/*}; portal=${portal##*/}
+	address=${portal%%,*}; rest=${portal#*,}; port=${rest%,*}; group=${rest#*,}
+	if [ -e "DIR/iscsi/dead/$address:$port,$group" ]; then
+		echo "iscsiadm: Could not login to [iface: $6, target: $4, portal: $address,$port]." >&2
+		echo "iscsiadm: initiator reported error (8 - connection timed out)" >&2
+		code=8
+	else
+		echo "Login to [iface: $6, target: $4, portal: $address,$port] successful."
+	fi
+done
+exit $code
+`
 
 func newKernel(t testing.TB) *kernel {
 	t.Helper()
@@ -67,7 +91,7 @@ func newKernel(t testing.TB) *kernel {
 	k.write("iscsi/seen", "")
 	k.write("class/net/eth1/mtu", "1500")
 	k.write("class/net/eth3/mtu", "1500")
-	script := "#!/bin/sh\necho \"$*\" >>" + k.dir + "/iscsi/seen\n[ \"$6\" = '' ] || [ ! -e \"" + k.dir + "/iscsi/dead/$6\" ] || exit 8\n"
+	script := strings.ReplaceAll(iscsiadm, "DIR", k.dir)
 	if err := os.WriteFile(filepath.Join(k.dir, "iscsiadm"), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -78,22 +102,15 @@ func newKernel(t testing.TB) *kernel {
 // connector starts a process on k, as after a restart.
 func (k *kernel) connector() *Connector {
 	c := New(Options{Log: slog.New(slog.DiscardHandler), Directory: filepath.Join(k.dir, "mallee")})
-	c.initiator.Run = command.Runner{Path: []string{k.dir}}
-	c.initiator.Sys, c.initiator.Etc, c.initiator.Lock = k.dir, filepath.Join(k.dir, "iscsi"), filepath.Join(k.dir, "lock")
-	c.devices.Sys, c.devices.Dev = k.dir, filepath.Join(k.dir, "dev")
-	c.allowed.File = filepath.Join(k.dir, "wwids")
-	c.multipath.Socket = filepath.Join(k.dir, "socket")
-	c.mapByUUID = func(uuid string) (dm.Device, error) {
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		for _, d := range k.disks() {
-			if d.inMap && uuid == "mpath-"+d.wwid {
-				return dm.Device{Name: "dm-0", Alias: "mpatha", UUID: uuid}, nil
-			}
-		}
-		return dm.Device{}, dm.ErrNotFound
-	}
-	c.inquire = func(disk string, _ time.Duration) (string, error) {
+	in := iscsi(c)
+	in.Run = command.Runner{Path: []string{k.dir}}
+	in.Sys, in.Etc, in.Lock = k.dir, filepath.Join(k.dir, "iscsi"), filepath.Join(k.dir, "lock")
+	tree := &playedDisks{Devices: block.Devices{Sys: k.dir, Dev: filepath.Join(k.dir, "dev")}}
+	c.disks, c.devices = tree, tree
+	c.allowed = &multipath.Allowed{File: filepath.Join(k.dir, "wwids")}
+	c.daemon = &multipath.Client{Socket: filepath.Join(k.dir, "socket")}
+	c.maps = &playedMaps{list: k.maps, create: k.make}
+	tree.inquire = func(disk string, _ time.Duration) (string, error) {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		for _, d := range k.disks() {
@@ -104,6 +121,35 @@ func (k *kernel) connector() *Connector {
 		return "", fmt.Errorf("cannot ask %s for its identity", disk)
 	}
 	return c
+}
+
+// maps returns the map, if any disk is in it.
+func (k *kernel) maps() []dm.Map {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	m := dm.Map{Device: dm.Device{Name: "dm-0", Alias: "mpatha", UUID: "mpath-" + wwid}}
+	for _, d := range k.disks() {
+		if d.inMap {
+			n := numberOf(d.name)
+			m.Paths = append(m.Paths, dm.Path{Major: n.Major, Minor: n.Minor, Active: k.alive(d.session)})
+		}
+	}
+	if len(m.Paths) == 0 {
+		return nil
+	}
+	return []dm.Map{m}
+}
+
+// make makes the map.
+func (k *kernel) make(s dm.Spec) (dm.Device, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, d := range k.disks() {
+		if slices.Contains(s.Paths, numberOf(d.name)) {
+			k.adopt(d)
+		}
+	}
+	return dm.Device{Name: "dm-0", Alias: s.Name, UUID: s.UUID}, nil
 }
 
 func (k *kernel) write(file, content string) {
@@ -208,6 +254,12 @@ func (k *kernel) logIn(target, portal, iface string) *fakeSession {
 	return s
 }
 
+func (k *kernel) answerLogin(target, portal, iface string) {
+	if !k.dead[portal] {
+		k.logIn(target, portal, iface)
+	}
+}
+
 func (k *kernel) showState(s *fakeSession) {
 	state := "LOGGED_IN"
 	if !k.alive(s) {
@@ -243,15 +295,18 @@ func (k *kernel) find(s *fakeSession) *fakeDisk {
 	k.write(d.dir()+"/inflight", "0 0")
 	k.write(d.dir()+"/uevent", "")
 	k.write(d.dir()+"/size", sectors)
+	k.write(d.dir()+"/dev", numberOf(d.name).String())
 	k.write(filepath.Dir(filepath.Dir(d.dir()))+"/wwid", "naa."+d.wwid[1:])
 	k.link("block/"+d.name, d.dir())
 	k.link("class/block/"+d.name, d.dir())
+	k.remove("dev/block/" + numberOf(d.name).String())
+	k.link("dev/block/"+numberOf(d.name).String(), d.dir())
 	return d
 }
 
 func (k *kernel) adopt(d *fakeDisk) {
 	d.inMap, d.back = true, false
-	k.write(d.dir()+"/holders/dm-0/dev", "254:0")
+	k.write(d.dir()+"/holders/dm-0/dm/uuid", "mpath-"+d.wwid)
 }
 
 func (k *kernel) release(d *fakeDisk) {
@@ -285,9 +340,15 @@ func (k *kernel) step() bool {
 			}
 			continue
 		}
-		portal, _, _ := strings.Cut(field[5], ",")
-		if !k.dead[portal] {
-			k.logIn(field[3], portal, field[7])
+		if field[4] == "-p" {
+			portal, _, _ := strings.Cut(field[5], ",")
+			k.answerLogin(field[3], portal, field[7])
+			continue
+		}
+		records, _ := filepath.Glob(filepath.Join(k.dir, "iscsi/nodes", field[3], "*", field[5]))
+		for _, record := range records {
+			part := strings.Split(filepath.Base(filepath.Dir(record)), ",")
+			k.answerLogin(field[3], net.JoinHostPort(part[0], part[1]), field[5])
 		}
 	}
 	k.seen = len(lines)
@@ -306,7 +367,7 @@ func (k *kernel) step() bool {
 			k.remove("block/"+d.name, "class/block/"+d.name, filepath.Dir(filepath.Dir(d.dir())))
 			d.session.disks = nil
 			happened = true
-		case d.back:
+		case d.back, !d.inMap && !d.told && k.alive(d.session) && k.usable(nil) > 0:
 			k.adopt(d)
 			happened = true
 		}
@@ -346,7 +407,7 @@ func (k *kernel) answer(text string) string {
 			return "ok\n"
 		case command[0] == "del" && d.inMap:
 			k.release(d)
-			d.back = k.takesBack
+			d.told, d.back = true, k.takesBack
 			return "ok\n"
 		}
 	}
@@ -400,7 +461,8 @@ func (k *kernel) run(c *Connector, v Volume, seconds int) Status {
 			if !k.step() {
 				break
 			}
-			c.wake.Send()
+			c.event.Send()
+			c.changed()
 		}
 		time.Sleep(time.Second)
 	}

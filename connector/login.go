@@ -43,11 +43,18 @@ type login struct {
 	err    error // of the last one
 }
 
-// login starts a login to p unless one runs or it is too soon after a failure,
-// and returns why there is no session yet. It does not wait: a dead portal must
-// delay nobody. Stale, if not nil, is a lost session to end first: iscsid would
-// go on for ever with the secret that it had at its login.
-func (c *Connector) login(ctx context.Context, p openiscsi.Portal, chap CHAP, stale *openiscsi.Session) string {
+// attempt is a login that is due.
+type attempt struct {
+	portal openiscsi.Portal
+	// stale, if not nil, is a lost session to end first: iscsid would go on for ever
+	// with the secret that it had at its login.
+	stale *openiscsi.Session
+	login *login
+}
+
+// login returns an attempt for logIn, unless one runs or it is too soon after a
+// failure, and why there is no session yet.
+func (c *Connector) login(p openiscsi.Portal, chap CHAP, stale *openiscsi.Session) (why string, due *attempt) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l := c.logins[p]
@@ -55,20 +62,15 @@ func (c *Connector) login(ctx context.Context, p openiscsi.Portal, chap CHAP, st
 		l = &login{}
 		c.logins[p] = l
 	}
-	due := !time.Now().Before(l.next) || chap != l.chap
-	if l.cancel == nil && due {
-		// The login outlives the call that asked for it, but belongs to the
-		// same request in the log.
-		var run context.Context
-		run, l.cancel = context.WithTimeout(context.WithoutCancel(ctx), loginDeadline)
-		l.done = make(chan struct{})
-		l.chap = chap
-		go c.runLogin(run, p, chap, stale, l, l.done)
+	if l.cancel == nil && (!time.Now().Before(l.next) || chap != l.chap) {
+		l.done, l.chap = make(chan struct{}), chap
+		l.cancel = func() {} // until logIn has it run
+		due = &attempt{p, stale, l}
 	}
 	if l.err != nil {
-		return l.err.Error()
+		return l.err.Error(), due
 	}
-	return "logging in"
+	return "logging in", due
 }
 
 // loggingIn reports whether a login to p runs.
@@ -79,28 +81,83 @@ func (c *Connector) loggingIn(p openiscsi.Portal) bool {
 	return l != nil && l.cancel != nil
 }
 
-func (c *Connector) runLogin(ctx context.Context, p openiscsi.Portal, chap CHAP, stale *openiscsi.Session, l *login, done chan struct{}) {
+// loggingInAnywhere reports whether any login runs.
+func (c *Connector) loggingInAnywhere() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, l := range c.logins {
+		if l.cancel != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// logIn starts all attempts in one exchange with iscsid, and does not wait for
+// them: a dead portal must delay nobody.
+func (c *Connector) logIn(ctx context.Context, due []attempt, chap CHAP) {
+	if len(due) == 0 {
+		return
+	}
+	// The logins outlive the call that asked for them, but belong to the same request
+	// in the log.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loginDeadline)
+	c.mu.Lock()
+	for _, a := range due {
+		a.login.cancel = cancel
+	}
+	c.mu.Unlock()
+	c.started.Send()
+	go func() {
+		defer cancel()
+		c.runLogins(ctx, due, chap)
+	}()
+}
+
+func (c *Connector) runLogins(ctx context.Context, due []attempt, chap CHAP) {
 	start := time.Now()
-	var err error
-	if stale != nil {
-		err = c.abandon(ctx, *stale)
+	left := map[openiscsi.Portal]attempt{}
+	var portals []openiscsi.Portal
+	for _, a := range due {
+		if a.stale != nil {
+			if err := c.abandon(ctx, *a.stale); err != nil {
+				c.endLogin(ctx, a, start, err)
+				continue
+			}
+		}
+		left[a.portal] = a
+		portals = append(portals, a.portal)
 	}
+	end := func(p openiscsi.Portal, err error) {
+		a, ok := left[p]
+		if !ok {
+			return
+		}
+		delete(left, p)
+		if chap != (CHAP{}) && errors.Is(err, openiscsi.ErrRefused) {
+			err = fmt.Errorf("%w: %w", errSecret, err)
+		}
+		c.endLogin(ctx, a, start, err)
+	}
+	err := c.records.WriteRecords(ctx, portals, settings, openiscsi.Secret(chap))
 	if err == nil {
-		err = c.initiator.WriteRecords(ctx, []openiscsi.Portal{p}, settings, openiscsi.Secret(chap))
+		c.initiator.Login(ctx, portals, end)
+		err = errors.New("open-iscsi has not said what became of the login")
 	}
-	if err == nil {
-		c.initiator.Login(ctx, []openiscsi.Portal{p}, func(_ openiscsi.Portal, e error) { err = e })
+	for _, p := range portals {
+		end(p, err)
 	}
-	if chap != (CHAP{}) && errors.Is(err, openiscsi.ErrRefused) {
-		err = fmt.Errorf("%w: %w", errSecret, err)
-	}
+}
+
+// endLogin notes how an attempt has ended.
+func (c *Connector) endLogin(ctx context.Context, a attempt, start time.Time, err error) {
 	if err != nil {
-		c.log.WarnContext(ctx, "login failed", "path", p.String(), "target", p.Target, "error", err)
+		c.log.WarnContext(ctx, "login failed", "path", a.portal.String(), "target", a.portal.Target, "error", err)
 	} else {
-		c.log.InfoContext(ctx, "logged in", "path", p.String(), "target", p.Target, "duration", time.Since(start))
+		c.log.InfoContext(ctx, "logged in", "path", a.portal.String(), "target", a.portal.Target, "duration", time.Since(start))
 	}
 	c.mu.Lock()
-	l.cancel()
+	l := a.login
 	l.cancel, l.err = nil, err
 	// Also after a success: the session may not show yet to whoever looks next.
 	if err == nil {
@@ -110,8 +167,8 @@ func (c *Connector) runLogin(ctx context.Context, p openiscsi.Portal, chap CHAP,
 	}
 	l.next = time.Now().Add(l.pause)
 	c.mu.Unlock()
-	close(done)
-	c.wake.Send()
+	close(l.done)
+	c.changed()
 }
 
 // abandon ends a lost session that cannot come back, unless it has. Its disks
@@ -125,12 +182,12 @@ func (c *Connector) abandon(ctx context.Context, s openiscsi.Session) error {
 	if !slices.ContainsFunc(sessions, lost) {
 		return nil
 	}
-	disks, err := c.devices.SessionDisks(s.ID)
+	disks, err := c.disks.SessionDisks(s.ID)
 	if err != nil {
 		return err
 	}
 	for _, disk := range disks {
-		if err := c.devices.DeleteDisk(disk.Name); err != nil {
+		if err := c.disks.DeleteDisk(disk.Name); err != nil {
 			return err
 		}
 	}

@@ -16,7 +16,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/mallee-io/mallee/internal/block"
 	"github.com/mallee-io/mallee/internal/command"
+	"github.com/mallee-io/mallee/internal/multipath"
 	"github.com/mallee-io/mallee/internal/openiscsi"
 )
 
@@ -71,18 +73,30 @@ func newConnector(t *testing.T, exit ...int) (*Connector, *journal) {
 	}
 	j := newJournal()
 	c := New(Options{Log: slog.New(j), Directory: filepath.Join(dir, "mallee")})
-	c.initiator.Run = command.Runner{Path: []string{dir}}
-	c.initiator.Sys, c.initiator.Etc, c.initiator.Lock = filepath.Join(dir, "sys"), dir, filepath.Join(dir, "lock")
-	c.devices.Sys = c.initiator.Sys
+	in := iscsi(c)
+	in.Run = command.Runner{Path: []string{dir}}
+	in.Sys, in.Etc, in.Lock = filepath.Join(dir, "sys"), dir, filepath.Join(dir, "lock")
+	tree := &playedDisks{Devices: block.Devices{Sys: in.Sys}}
+	tree.inquire = tree.Devices.WWID
+	c.disks, c.devices, c.maps, c.daemon = tree, tree, &playedMaps{}, &multipath.Client{}
 	t.Cleanup(func() { settle(c) }) // before its files go
 	return c, j
+}
+
+// logInTo starts a login if one is due, and returns why there is no session yet.
+func logInTo(ctx context.Context, c *Connector, p openiscsi.Portal, chap CHAP) string {
+	why, due := c.login(p, chap, nil)
+	if due != nil {
+		c.logIn(ctx, []attempt{*due}, chap)
+	}
+	return why
 }
 
 // settle waits until nothing runs that c has started.
 func settle(c *Connector) {
 	c.tidies.Wait()
 	for {
-		changed := c.Changed()
+		changed := c.Changed(wwid)
 		running := false
 		c.mu.Lock()
 		for _, l := range c.logins {
@@ -112,13 +126,13 @@ func TestFailedLoginsBackOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, j := newConnector(t) // each login fails at once
 		p := portal("10.107.1.200:3260")
-		if got := c.login(t.Context(), p, CHAP{}, nil); got != "logging in" {
+		if got := logInTo(t.Context(), c, p, CHAP{}); got != "logging in" {
 			t.Errorf("the first time a path is %q", got)
 		}
 		for range 120 * 10 {
 			synctest.Wait()
 			time.Sleep(100 * time.Millisecond) // as often as events make Repair ask
-			if got := c.login(t.Context(), p, CHAP{}, nil); !strings.HasPrefix(got, "login to 10.107.1.200:3260: ") {
+			if got := logInTo(t.Context(), c, p, CHAP{}); !strings.HasPrefix(got, "login to 10.107.1.200:3260: ") {
 				t.Fatalf("after a failure a path is %q", got)
 			}
 		}
@@ -134,10 +148,10 @@ func TestLoginsToOnePortalRunOneAtATime(t *testing.T) {
 		c, j := newConnector(t)
 		var wg sync.WaitGroup
 		for range 8 {
-			wg.Go(func() { c.login(t.Context(), portal("10.107.1.200:3260"), CHAP{}, nil) })
+			wg.Go(func() { logInTo(t.Context(), c, portal("10.107.1.200:3260"), CHAP{}) })
 		}
 		wg.Wait()
-		c.login(t.Context(), portal("10.107.1.201:3260"), CHAP{}, nil)
+		logInTo(t.Context(), c, portal("10.107.1.201:3260"), CHAP{})
 		time.Sleep(firstRetry / 2) // the one may wait for the other's lock on the database
 		synctest.Wait()
 		if got := len(j.when["login failed"]); got != 2 {
@@ -149,8 +163,8 @@ func TestLoginsToOnePortalRunOneAtATime(t *testing.T) {
 func TestALoginWakesWhoWaits(t *testing.T) {
 	for exit, message := range map[int]string{0: "logged in", 15: "logged in", 8: "login failed"} {
 		c, j := newConnector(t, exit)
-		changed := c.Changed()
-		c.login(t.Context(), portal("10.107.1.200:3260"), CHAP{}, nil)
+		changed := c.Changed(wwid)
+		logInTo(t.Context(), c, portal("10.107.1.200:3260"), CHAP{})
 		<-changed
 		if len(j.when[message]) != 1 {
 			t.Errorf("iscsiadm ends with %d: log %v, want %q", exit, j.when, message)
@@ -162,8 +176,8 @@ func TestALoginWakesWhoWaits(t *testing.T) {
 func TestALoginOutlivesItsCaller(t *testing.T) {
 	c, j := newConnector(t, 0)
 	ctx, cancel := context.WithCancel(t.Context())
-	changed := c.Changed()
-	c.login(ctx, portal("10.107.1.200:3260"), CHAP{}, nil)
+	changed := c.Changed(wwid)
+	logInTo(ctx, c, portal("10.107.1.200:3260"), CHAP{})
 	cancel()
 	<-changed
 	if len(j.when["logged in"]) != 1 {

@@ -9,15 +9,17 @@ import (
 	"time"
 
 	"github.com/mallee-io/mallee/internal/block"
-	"github.com/mallee-io/mallee/internal/multipath"
 	"github.com/mallee-io/mallee/internal/openiscsi"
 )
 
 const (
 	inquiryTimeout = 3 * time.Second
 	// provenFor is how long a proof of identity is good: an array may be
-	// reconfigured under a session that never broke.
-	provenFor = 5 * time.Second
+	// reconfigured under a session that never broke, and need not say so. When it
+	// does, the proof is good for doubtedFor: with each volume that is attached or
+	// detached the target says so of all.
+	provenFor  = 20 * time.Second
+	doubtedFor = time.Second
 	// lunRetry is the pause before a LUN that was not there is looked for again.
 	lunRetry = 2 * time.Second
 	// quarantine is the pause before a LUN of another identity is looked at again.
@@ -32,10 +34,12 @@ type volume struct {
 	target  string
 	portals map[openiscsi.Portal]bool // that it is to be reached through
 
-	before int   // usable paths when portals last changed, see drain; negative while that is not known
-	lost   error // what a flush has failed with that no Detach has told yet
+	before int       // usable paths when portals last changed, see drain; negative while that is not known
+	makeAt time.Time // when a map may be made again after a failure
+	lost   error     // what a flush has failed with that no Detach has told yet
 	probes probes
 	drain  drain
+	news   broadcast // sent when the volume's probes have found something new
 }
 
 // probes are the looks at a volume's disks. They run beside the calls, since a
@@ -59,6 +63,7 @@ type probe struct {
 	disk    block.Disk
 	size    uint64    // that the disk shall have at least, in bytes
 	hurry   bool      // that has changed since a look began
+	doubted bool      // the target has said so since a look began
 	addAt   time.Time // when multipathd may be asked to add the disk
 	refused int       // how often it would not
 	err     error
@@ -72,8 +77,25 @@ func (p *probe) pause() time.Duration {
 		return quarantine
 	case p.err != nil, p.disk.SizeBytes < p.size:
 		return lunRetry
+	case p.doubted:
+		return doubtedFor
 	}
 	return provenFor
+}
+
+// proven reports whether the last look has shown that the disk is the volume's.
+func (p *probe) proven() bool { return !p.at.IsZero() && p.err == nil }
+
+// doubt has what was found on a session proved again.
+func (ps *probes) doubt(session int) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if p := ps.session[session]; p != nil {
+		p.doubted = true
+	}
+	for _, p := range ps.stray {
+		p.doubted = true
+	}
 }
 
 // shall notes the size that the disk shall have: a new one is looked for at once.
@@ -96,7 +118,7 @@ func (ps *probes) looking(session int) bool {
 func (ps *probes) proved(session int, disk string) bool {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	good := func(p *probe) bool { return p != nil && !p.at.IsZero() && p.err == nil }
+	good := func(p *probe) bool { return p != nil && p.proven() }
 	p := ps.session[session]
 	return good(ps.stray[disk]) || good(p) && p.disk.Name == disk
 }
@@ -106,12 +128,12 @@ func (ps *probes) start(p *probe, look func() (block.Disk, bool, error), news fu
 	if p.running || ps.closed || !p.hurry && time.Since(p.at) < p.pause() {
 		return
 	}
-	p.running, p.hurry = true, false
+	p.running, p.hurry, p.doubted = true, false, false
 	ps.running++
 	go func() {
 		disk, wrong, err := look()
 		ps.mu.Lock()
-		changed := p.at.IsZero() || (err == nil) != (p.err == nil) || disk.Name != p.disk.Name || disk.SizeBytes != p.disk.SizeBytes
+		changed := p.at.IsZero() || (err == nil) != (p.err == nil) || wrong != p.wrong || disk.Name != p.disk.Name || disk.SizeBytes != p.disk.SizeBytes
 		p.running, p.at, p.disk, p.err, p.wrong = false, time.Now(), disk, err, wrong
 		if changed && err == nil {
 			p.addAt, p.refused = p.at.Add(adoptionPatience), 0
@@ -153,9 +175,19 @@ func (c *Connector) probe(ctx context.Context, state *volume, v Volume, s openis
 		} else {
 			c.log.InfoContext(ctx, "path verified", "path", s.Portal.String(), "wwid", v.WWID, "disk", p.disk.Name)
 		}
-		c.wake.Send()
+		c.looks.changed() // the disk is newer than the last view
+		state.news.Send()
 	})
 	return *p
+}
+
+// again has the disk of a session looked for anew: another is there by now.
+func (ps *probes) again(session int) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if p := ps.session[session]; p != nil {
+		p.hurry = true
+	}
 }
 
 // forget drops what was found on a session: after a loss it proves itself anew.
@@ -247,9 +279,9 @@ func (ps *probes) open() {
 // look finds v's LUN on session s, scanning for it if need be, and has it prove
 // its identity. A disk of another identity is removed at once.
 func (c *Connector) look(ctx context.Context, v Volume, s openiscsi.Session) (disk block.Disk, wrong bool, err error) {
-	disk, found, err := c.findDisk(v, s)
+	disk, found, err := c.disks.SessionDisk(s.ID, uint64(v.LUN))
 	if err == nil && !found {
-		if err = c.devices.ScanLUN(s.Host, uint64(v.LUN)); err == nil {
+		if err = c.disks.ScanLUN(s.Host, uint64(v.LUN)); err == nil {
 			disk, found, err = c.awaitDisk(ctx, v, s)
 		}
 	}
@@ -269,7 +301,7 @@ func (c *Connector) look(ctx context.Context, v Volume, s openiscsi.Session) (di
 	}
 	// What is inside is the guest's: the kernel reads the partition table of
 	// every new disk by itself.
-	if err := c.devices.ForgetPartitions(disk.Name); err != nil {
+	if err := c.disks.ForgetPartitions(disk.Name); err != nil {
 		c.log.WarnContext(ctx, "partitions stay visible", "disk", disk.Name, "error", err)
 	}
 	return disk, false, nil
@@ -278,14 +310,14 @@ func (c *Connector) look(ctx context.Context, v Volume, s openiscsi.Session) (di
 // prove has a disk on a session of ours prove that it is v. One of another
 // identity is removed at once, out of whatever map it has come into.
 func (c *Connector) prove(ctx context.Context, v Volume, disk block.Disk) (wrong bool, err error) {
-	wwid, err := c.inquire(disk.Name, inquiryTimeout)
+	wwid, err := c.disks.WWID(disk.Name, inquiryTimeout)
 	if err != nil || wwid == v.WWID {
 		return false, err
 	}
 	err = fmt.Errorf("LUN %d has identity %s, not %s", disk.LUN, wwid, v.WWID)
 	c.log.ErrorContext(ctx, "disk removed: another identity answered",
 		"disk", disk.Name, "lun", disk.LUN, "wwid", v.WWID, "answered", wwid)
-	if deleteErr := c.devices.DeleteDisk(disk.Name); deleteErr != nil {
+	if deleteErr := c.disks.DeleteDisk(disk.Name); deleteErr != nil {
 		err = fmt.Errorf("%w; %w", err, deleteErr)
 	}
 	return true, err
@@ -294,30 +326,15 @@ func (c *Connector) prove(ctx context.Context, v Volume, disk block.Disk) (wrong
 // proveStrays has every disk in v's map that is none of its expected paths prove
 // its identity too: multipathd takes back a disk whose LUN has become another's
 // without looking. Disks of sessions that are not ours are not ours to judge.
-func (c *Connector) proveStrays(ctx context.Context, state *volume, v Volume, sessions []openiscsi.Session,
-	m multipath.Map, expected []Path,
-) error {
+func (c *Connector) proveStrays(ctx context.Context, state *volume, v Volume, now *view, inMap map[string]bool, expected []Path) {
 	known := map[string]bool{}
 	for _, p := range expected {
 		known[p.Disk] = true
 	}
-	strays := map[string]bool{}
-	for _, p := range m.Paths {
-		if !known[p.Disk] {
-			strays[p.Disk] = true
-		}
-	}
-	if len(strays) == 0 {
-		return nil
-	}
 	ctx = context.WithoutCancel(ctx)
-	for _, s := range sessions {
-		disks, err := c.devices.SessionDisks(s.ID)
-		if err != nil {
-			return err
-		}
-		for _, disk := range disks {
-			if !strays[disk.Name] || !s.LoggedIn() {
+	for _, s := range now.sessions {
+		for _, disk := range now.disks[s.ID] {
+			if _, ok := inMap[disk.Name]; !ok || known[disk.Name] || !s.LoggedIn() {
 				continue
 			}
 			state.probes.startStray(disk.Name, v.SizeBytes, func() (block.Disk, bool, error) {
@@ -326,10 +343,9 @@ func (c *Connector) proveStrays(ctx context.Context, state *volume, v Volume, se
 					disk, err = c.remeasure(disk, v.SizeBytes)
 				}
 				return disk, wrong, err
-			}, c.wake.Send)
+			}, state.news.Send)
 		}
 	}
-	return nil
 }
 
 func (ps *probes) startStray(disk string, size uint64, look func() (block.Disk, bool, error), wake func()) {
@@ -358,25 +374,15 @@ func (c *Connector) awaitDisk(ctx context.Context, v Volume, s openiscsi.Session
 	ctx, cancel := context.WithTimeout(ctx, lunRetry)
 	defer cancel()
 	for {
-		changed := c.Changed()
-		disk, found, err := c.findDisk(v, s)
+		event := c.event.Wait()
+		disk, found, err := c.disks.SessionDisk(s.ID, uint64(v.LUN))
 		if found || err != nil {
 			return disk, found, err
 		}
 		select {
 		case <-ctx.Done():
-			return c.findDisk(v, s) // no event comes while Run does not run
-		case <-changed:
+			return c.disks.SessionDisk(s.ID, uint64(v.LUN)) // no event comes while Run does not run
+		case <-event:
 		}
 	}
-}
-
-func (c *Connector) findDisk(v Volume, s openiscsi.Session) (block.Disk, bool, error) {
-	disks, err := c.devices.SessionDisks(s.ID)
-	for _, d := range disks {
-		if d.LUN == uint64(v.LUN) {
-			return d, true, nil
-		}
-	}
-	return block.Disk{}, false, err
 }

@@ -15,11 +15,11 @@ import (
 
 // scanned shows, below a session, LUN 5 as sdb.
 func scanned(t *testing.T, c *Connector) {
-	dir := filepath.Join(c.devices.Sys, "class/iscsi_session/session1/device/target2:0:0/2:0:0:5")
+	dir := filepath.Join(diskTree(c).Sys, "class/iscsi_session/session1/device/target2:0:0/2:0:0:5")
 	if err := os.MkdirAll(filepath.Join(dir, "block", "sdb"), 0o755); err != nil {
 		t.Error(err)
 	}
-	for file, content := range map[string]string{"state": "running\n", "block/sdb/size": sectors + "\n"} {
+	for file, content := range map[string]string{"state": "running\n", "block/sdb/size": sectors + "\n", "block/sdb/dev": "8:16\n"} {
 		if err := os.WriteFile(filepath.Join(dir, file), []byte(content), 0o600); err != nil {
 			t.Error(err)
 		}
@@ -46,7 +46,7 @@ func TestADiskIsWaitedForAfterTheScan(t *testing.T) {
 					time.AfterFunc(test.after, func() {
 						scanned(t, c)
 						if test.event {
-							c.wake.Send()
+							c.event.Send()
 						}
 					})
 				}
@@ -66,7 +66,7 @@ func TestADiskIsWaitedForAfterTheScan(t *testing.T) {
 func TestALookScansForItsLUNAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := newConnector(t)
-		scan := filepath.Join(c.devices.Sys, "class/scsi_host/host2/scan")
+		scan := filepath.Join(diskTree(c).Sys, "class/scsi_host/host2/scan")
 		session := openiscsi.Session{ID: 1, Host: 2}
 		if _, _, err := c.look(t.Context(), vol(), session); err == nil || !strings.Contains(err.Error(), "cannot scan LUN 5 on host2") {
 			t.Errorf("without the host: error %v", err)

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"sync"
 	"time"
 
 	"github.com/mallee-io/mallee/internal/openiscsi"
@@ -88,15 +87,15 @@ func (c *Connector) LoggedIn(netDevice string, portal netip.AddrPort) bool {
 // removal, or a login that ended after its volume was gone, has left. A session
 // that carries a disk stays, whether or not anybody has told yet what for.
 func (c *Connector) Sweep(ctx context.Context) error {
-	return errors.Join(c.release(ctx, ""), c.initiator.RemoveUnusedIfaces(ctx))
+	return errors.Join(c.release(ctx, ""), c.records.RemoveUnusedIfaces(ctx))
 }
 
 // tidy releases what no volume needs of target beside the caller, if there is
 // anything: what a change of a volume's portals has left.
-func (c *Connector) tidy(ctx context.Context, target string, sessions []openiscsi.Session) {
+func (c *Connector) tidy(ctx context.Context, target string, now *view) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if time.Now().Before(c.tidying[target]) || !c.untidy(target, sessions) {
+	if time.Now().Before(c.tidying[target]) || !c.untidy(target, now) {
 		return
 	}
 	c.tidying[target] = time.Now().Add(tidyTimeout)
@@ -114,17 +113,14 @@ func (c *Connector) tidy(ctx context.Context, target string, sessions []openiscs
 
 // untidy reports whether there is a session without a disk, or a login, that no
 // volume needs. c.mu is held.
-func (c *Connector) untidy(target string, sessions []openiscsi.Session) bool {
+func (c *Connector) untidy(target string, now *view) bool {
 	for p := range c.logins {
 		if p.Target == target && !c.wanted(p) {
 			return true
 		}
 	}
-	for _, s := range sessions {
-		if s.Portal.Target != target || c.wanted(s.Portal) {
-			continue
-		}
-		if disks, err := c.devices.SessionDisks(s.ID); err == nil && len(disks) == 0 {
+	for _, s := range now.sessions {
+		if s.Portal.Target == target && len(now.disks[s.ID]) == 0 && !c.wanted(s.Portal) {
 			return true
 		}
 	}
@@ -139,37 +135,29 @@ func (c *Connector) release(ctx context.Context, target string) error {
 	if err != nil {
 		return err
 	}
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	var errs []error
-	done := false
+	var going []leaver
 	for p := range portals {
 		if target != "" && p.Target != target {
 			continue
 		}
-		login, ok := c.leave(p)
-		if !ok {
-			continue
+		if login, ok := c.leave(p); ok {
+			going = append(going, leaver{p, login})
 		}
-		wg.Go(func() {
-			ok, err := c.logout(ctx, p, login)
-			c.left(p)
-			mu.Lock()
-			done, errs = done || ok, append(errs, err)
-			mu.Unlock()
-		})
 	}
-	wg.Wait()
+	if len(going) == 0 {
+		return nil
+	}
+	done, err := c.logout(ctx, going)
 	if done {
 		// Not else: each failure would wake everybody, and who is woken tries again.
-		c.wake.Send()
+		c.changed()
 	}
-	return errors.Join(errs...)
+	return err
 }
 
 // known returns all that there is a session, a record or a login of.
 func (c *Connector) known() (map[openiscsi.Portal]bool, error) {
-	records, err := c.initiator.Recorded()
+	records, err := c.records.Recorded()
 	if err != nil {
 		return nil, err
 	}
@@ -225,57 +213,4 @@ func (c *Connector) beingLeft(p openiscsi.Portal) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.leaving[anyGroup(p)]
-}
-
-// logout ends the sessions of p and removes its record, unless a session carries
-// a disk; done is false then.
-func (c *Connector) logout(ctx context.Context, p openiscsi.Portal, login <-chan struct{}) (done bool, err error) {
-	if login != nil { // it was cancelled; if it ended later it would write its record again
-		select {
-		case <-login:
-		case <-ctx.Done():
-			return false, ctx.Err()
-		}
-	}
-	sessions, err := c.initiator.Sessions()
-	if err != nil {
-		return false, err
-	}
-	for _, s := range sessions {
-		if anyGroup(s.Portal) != p {
-			continue
-		}
-		if busy, err := c.carries(ctx, s); err != nil || busy {
-			return false, err
-		}
-		if err := c.initiator.Logout(ctx, []openiscsi.Session{s})[0]; err != nil {
-			return false, err
-		}
-		c.log.InfoContext(ctx, "logged out", "path", p.String(), "net_device", p.NetDevice(), "target", p.Target,
-			"session", s.ID, "proof", "ours by its iface, no disk, no volume needs it")
-	}
-	err = c.initiator.RemoveRecord(ctx, p)
-	return err == nil, err
-}
-
-// carries reports whether a session has a disk, or is being searched for one.
-func (c *Connector) carries(ctx context.Context, s openiscsi.Session) (bool, error) {
-	disks, err := c.devices.SessionDisks(s.ID)
-	if err != nil {
-		return false, err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	needed := false
-	for _, v := range c.volumes {
-		needed = needed || v.target == s.Portal.Target
-		if v.probes.looking(s.ID) {
-			return true, nil
-		}
-	}
-	if len(disks) > 0 && !needed {
-		c.log.WarnContext(ctx, "session stays: it carries a disk that no volume accounts for",
-			"path", s.Portal.String(), "disk", disks[0].Name)
-	}
-	return len(disks) > 0, nil
 }

@@ -17,11 +17,11 @@ func TestAPortalIsLeftWhenNoVolumeNeedsIt(t *testing.T) {
 	one, two := c.volume("3a"), c.volume("3b")
 	c.want(one, target, wanted)
 	c.want(two, target, wanted)
-	changed := c.Changed()
-	c.login(t.Context(), p, CHAP{}, nil)
+	changed := c.Changed(wwid)
+	logInTo(t.Context(), c, p, CHAP{})
 	<-changed
 	records := func() int {
-		files, _ := filepath.Glob(filepath.Join(c.initiator.Etc, "nodes", "*", "*", "*"))
+		files, _ := filepath.Glob(filepath.Join(iscsi(c).Etc, "nodes", "*", "*", "*"))
 		return len(files)
 	}
 
@@ -49,11 +49,11 @@ func TestLeavingAPortalEndsItsLogin(t *testing.T) {
 	c, j := newConnector(t)
 	// It logs in for as long as it is let.
 	script := "#!/bin/sh\nexec /bin/sleep 60\n"
-	if err := os.WriteFile(filepath.Join(c.initiator.Etc, "iscsiadm"), []byte(script), 0o755); err != nil {
+	if err := os.WriteFile(filepath.Join(iscsi(c).Etc, "iscsiadm"), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	changed := c.Changed()
-	c.login(t.Context(), portal("10.107.1.200:3260"), CHAP{}, nil)
+	changed := c.Changed(wwid)
+	logInTo(t.Context(), c, portal("10.107.1.200:3260"), CHAP{})
 	if _, ok := c.leave(anyGroup(portal("10.107.1.200:3260"))); !ok {
 		t.Fatal("the portal cannot be left")
 	}

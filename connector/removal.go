@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/mallee-io/mallee/internal/block"
 	"github.com/mallee-io/mallee/internal/multipath"
 )
 
@@ -71,8 +70,9 @@ func (c *Connector) endRemoval(ctx context.Context, state *volume, v Volume, s s
 		d.failed[s.disk.Name] = failure{err, time.Now().Add(firstRetry)}
 	}
 	d.mu.Unlock()
+	c.looks.changed()
 	if err == nil {
-		c.wake.Send()
+		state.news.Send()
 	}
 }
 
@@ -100,7 +100,7 @@ func (c *Connector) removeSurplus(ctx context.Context, state *volume, v Volume, 
 	if err := c.spare(ctx, state, v, s, need); err != nil {
 		return err
 	}
-	if err := c.multipath.RemovePath(ctx, name); err != nil {
+	if err := c.daemon.RemovePath(ctx, name); err != nil {
 		// It refuses as well what it does not know.
 		if _, inMap, mapsErr := c.others(ctx, v, name); inMap || mapsErr != nil || !errors.Is(err, multipath.ErrFailed) {
 			return errors.Join(err, mapsErr)
@@ -112,11 +112,11 @@ func (c *Connector) removeSurplus(ctx context.Context, state *volume, v Volume, 
 	}
 	if err := c.spare(ctx, state, v, s, need); err != nil {
 		if errors.Is(err, errNeeded) {
-			err = errors.Join(err, c.multipath.AddPath(ctx, name))
+			err = errors.Join(err, c.daemon.AddPath(ctx, name))
 		}
 		return err
 	}
-	if err := c.devices.DeleteDisk(name); err != nil {
+	if err := c.disks.DeleteDisk(name); err != nil {
 		return err
 	}
 	c.log.InfoContext(ctx, "disk removed", "wwid", v.WWID, "disk", name, "lun", s.disk.LUN,
@@ -125,21 +125,26 @@ func (c *Connector) removeSurplus(ctx context.Context, state *volume, v Volume, 
 	return nil
 }
 
-// others returns how many disks of v's map beside one are usable, and whether
-// that one is in any map that multipathd knows.
+// others returns how many disks of v's map beside one are usable for the kernel, and
+// whether that one is in any map that multipathd knows.
 func (c *Connector) others(ctx context.Context, v Volume, disk string) (usable int, inMap bool, err error) {
-	maps, err := c.multipath.Maps(ctx)
+	known, err := c.daemon.Maps(ctx)
 	if err != nil {
 		return 0, false, err
 	}
-	for _, m := range maps {
+	for _, m := range known {
 		for _, p := range m.Paths {
-			switch {
-			case p.Disk == disk:
-				inMap = true
-			case m.WWID == v.WWID && p.Usable():
-				usable++
-			}
+			inMap = inMap || p.Disk == disk
+		}
+	}
+	c.looks.changed()
+	now, err := c.looks.get()
+	if err != nil {
+		return 0, false, err
+	}
+	for name, carries := range now.carrying(now.mapOf(v.WWID)) {
+		if carries && name != disk {
+			usable++
 		}
 	}
 	return usable, inMap, nil
@@ -149,21 +154,14 @@ func (c *Connector) others(ctx context.Context, v Volume, disk string) (usable i
 // and nothing is in flight on it. Gone is true if it is not there any more.
 func (c *Connector) awaitIdle(ctx context.Context, v Volume, s surplus) (gone bool, err error) {
 	for start := time.Now(); ; {
-		disks, err := c.devices.SessionDisks(s.session.ID)
+		disk, found, err := c.disks.SessionDisk(s.session.ID, s.disk.LUN)
 		if err != nil {
 			return false, err
 		}
-		disk, found := block.Disk{}, false
-		for _, d := range disks {
-			// A name is given anew to another disk.
-			if d.Name == s.disk.Name && d.LUN == s.disk.LUN {
-				disk, found = d, true
-			}
-		}
-		if !found {
+		if !found || disk.Name != s.disk.Name { // a name is given anew to another disk
 			return true, nil
 		}
-		inFlight, err := c.devices.InFlight(disk.Name)
+		inFlight, err := c.disks.InFlight(disk.Name)
 		if err != nil {
 			return false, err
 		}

@@ -14,8 +14,7 @@ import (
 )
 
 // adoptionPatience is how long multipathd may take, from the proof of a disk's
-// identity, to put it into the map by itself. It waits for udev, which starts
-// processes.
+// identity, to put it into the map by itself. It waits for udev.
 const adoptionPatience = 3 * time.Second
 
 // refusals is how often multipathd may refuse a verified disk before udev is
@@ -46,81 +45,77 @@ func (c *Connector) Repair(ctx context.Context, v Volume) (Status, error) {
 	state.probes.open()
 
 	// Before the first disk appears: without this line multipathd, as it is set
-	// up by default, makes no map.
+	// up by default, makes no map, and takes none over.
 	if err := c.allowed.Add(ctx, v.WWID); err != nil {
 		return Status{}, err
 	}
-	sessions, err := c.initiator.Sessions()
+	now, err := c.looks.get()
 	if err != nil {
 		return Status{}, err
 	}
-	maps, err := c.multipath.Maps(ctx)
-	if err != nil {
-		return Status{}, err
+	status := c.observe(ctx, state, v, now)
+	if now.daemon == nil && c.makeMap(ctx, state, v, now, &status) {
+		if now, err = c.looks.get(); err != nil {
+			return status, err
+		}
+		status = c.observe(ctx, state, v, now)
 	}
-	m := findMap(maps, v.WWID)
-
-	status := Status{Paths: make([]Path, len(v.Portals))}
-	for i, portal := range v.Portals {
-		status.Paths[i] = c.path(ctx, state, v, portal, sessions, m)
+	m := now.mapOf(v.WWID)
+	inMap := now.carrying(m)
+	c.proveStrays(ctx, state, v, now, inMap, status.Paths)
+	if state.before < 0 {
+		state.before = usable(inMap)
 	}
-	if err := c.proveStrays(ctx, state, v, sessions, m, status.Paths); err != nil {
-		return status, err
-	}
-	if err := c.kernelMap(v, &status); err != nil {
-		return status, err
-	}
-	if err := c.count(state, sessions, m, status.Map); err != nil {
-		return status, err
-	}
-	list, err := c.findSurplus(v, wanted, sessions, m, status.Map)
-	if err != nil {
-		return status, err
-	}
-	usable := status.Up()
+	list := findSurplus(v, wanted, now, m, inMap)
+	ready := status.Up()
 	for _, s := range list {
 		if s.usable && state.probes.proved(s.session.ID, s.disk.Name) {
-			usable++
+			ready++
 		}
 	}
-	c.drain(ctx, state, v, list, m, &status)
-	c.tidy(ctx, v.Target, sessions)
-	if err := c.name(v, usable, &status); err != nil {
+	c.drain(ctx, state, v, list, now, &status)
+	c.tidy(ctx, v.Target, now)
+	if err := c.name(v, ready, &status); err != nil {
 		return status, err
 	}
-	return status, c.grow(ctx, state, v, sessions, m, usable, &status)
+	if err := c.grow(ctx, state, v, now, m, ready, &status); err != nil {
+		return status, err
+	}
+	return status, now.daemon
 }
 
-// kernelMap notes v's map in status. Only the kernel knows whether there is one;
-// multipathd tells of none while it starts.
-func (c *Connector) kernelMap(v Volume, status *Status) error {
-	d, err := c.mapByUUID(multipath.UUIDPrefix + v.WWID)
-	if errors.Is(err, dm.ErrNotFound) {
-		return nil
+// observe tells how each expected path is, and starts what they need next.
+func (c *Connector) observe(ctx context.Context, state *volume, v Volume, now *view) Status {
+	m := now.mapOf(v.WWID)
+	status := Status{Map: m.Name, Paths: make([]Path, len(v.Portals))}
+	var due []attempt
+	for i, portal := range v.Portals {
+		var a *attempt
+		status.Paths[i], a = c.path(ctx, state, v, portal, now, m)
+		if a != nil {
+			due = append(due, *a)
+		}
 	}
-	status.Map = d.Name
-	return err
+	c.logIn(ctx, due, v.CHAP)
+	return status
 }
 
-// count notes how many paths are usable when the portals have changed, or when
-// the first call of this process finds them.
-func (c *Connector) count(state *volume, sessions []openiscsi.Session, m multipath.Map, kernelMap string) error {
-	if state.before >= 0 || kernelMap != "" && m.WWID == "" {
-		return nil
+func usable(inMap map[string]bool) int {
+	n := 0
+	for _, carries := range inMap {
+		if carries {
+			n++
+		}
 	}
-	n, err := c.usableOn(sessions, m)
-	if err == nil {
-		state.before = n
-	}
-	return err
+	return n
 }
 
 // name gives v's map its name, once enough paths have proved what it is, and
 // takes the name away from anything else: the kernel gives the number of a map
-// that is gone to the next one. Usable counts paths that are draining too: they
+// that is gone to the next one. Ready counts paths that are draining too: they
 // are as good as any until they go.
-func (c *Connector) name(v Volume, usable int, status *Status) error {
-	enough := usable >= v.minPaths()
+func (c *Connector) name(v Volume, ready int, status *Status) error {
+	enough := ready >= v.minPaths()
 	switch {
 	case status.Map == "":
 		return c.unlink(v)
@@ -148,80 +143,76 @@ func (c *Connector) volume(wwid string) *volume {
 	return state
 }
 
-func findMap(maps []multipath.Map, wwid string) multipath.Map {
-	for _, m := range maps {
-		if m.WWID == wwid {
-			return m
-		}
-	}
-	return multipath.Map{}
-}
-
-// path tells how one expected path is, and starts what it needs next.
-func (c *Connector) path(ctx context.Context, state *volume, v Volume, portal Portal,
-	sessions []openiscsi.Session, m multipath.Map,
-) Path {
+// path tells how one expected path is, and starts what it needs next. Due is not
+// nil when that is a login.
+func (c *Connector) path(ctx context.Context, state *volume, v Volume, portal Portal, now *view, m dm.Map) (_ Path, due *attempt) {
 	path := Path{Portal: portal.Addr, NetDevice: portal.NetDevice, State: PathMissing}
 	p, err := portal.session(v.Target)
 	if err != nil {
 		path.Reason = err.Error()
-		return path
+		return path, nil
 	}
 	if c.beingLeft(p) {
 		path.Reason = "the session that nothing needed is just being logged out"
-		return path
+		return path, nil
 	}
-	session, ok := findSession(sessions, p)
+	session, ok := findSession(now.sessions, p)
 	noDevice := c.initiator.FindDevice(portal.NetDevice)
 	if !ok && noDevice != nil {
 		path.Reason = noDevice.Error()
-		return path
+		return path, nil
 	}
 	// The kernel shows a session before its first login has ended.
 	if !ok || !session.LoggedIn() && c.loggingIn(p) {
-		path.Reason = c.login(ctx, p, v.CHAP, nil)
-		return path
+		path.Reason, due = c.login(p, v.CHAP, nil)
+		return path, due
 	}
+	disk, found := now.disk(session.ID, v.LUN)
 	if !session.LoggedIn() {
-		if disk, found, _ := c.findDisk(v, session); found {
-			path.Disk = disk.Name
-		}
+		path.Disk = disk.Name
 		state.probes.forget(session.ID)
 		path.State, path.Reason = PathDown, "the session is lost; iscsid is reconnecting"
 		if noDevice != nil {
 			path.Reason = "the session is lost: " + noDevice.Error()
-			return path
+			return path, nil
 		}
 		if secret, err := c.initiator.Secret(session); err == nil && CHAP(secret) != v.CHAP {
-			path.Reason = "the session is lost, and had another CHAP secret: " + c.login(ctx, p, v.CHAP, &session)
+			path.Reason, due = c.login(p, v.CHAP, &session)
+			path.Reason = "the session is lost, and had another CHAP secret: " + path.Reason
 		}
-		return path
+		return path, due
 	}
 	probe := c.probe(ctx, state, v, session)
 	path.Disk = probe.disk.Name
 	switch {
 	case probe.wrong:
 		path.State, path.Reason = PathQuarantined, probe.err.Error()
+	case found && disk.Map != "" && disk.MapUUID != multipath.UUIDPrefix+v.WWID:
+		path.State, path.Disk = PathQuarantined, disk.Name
+		path.Reason = fmt.Sprintf("%s is part of %s, which is not this volume's map", disk.Name, disk.Map)
 	case probe.err != nil:
 		path.State, path.Reason = PathDown, probe.err.Error()
 	case probe.at.IsZero():
 		path.State, path.Reason = PathJoining, "proving its identity"
+	case !found || disk.Name != probe.disk.Name:
+		path.State, path.Reason = PathJoining, "its disk is just going or coming"
+		state.probes.again(session.ID)
 	default:
 		path.State, path.Reason = c.inMap(ctx, state, session.ID, m, probe)
 	}
-	return path
+	return path, nil
 }
 
-// inMap tells how multipathd sees a verified disk.
-func (c *Connector) inMap(ctx context.Context, state *volume, session int, m multipath.Map, pr probe) (PathState, string) {
+// inMap tells how the kernel uses a verified disk.
+func (c *Connector) inMap(ctx context.Context, state *volume, session int, m dm.Map, pr probe) (PathState, string) {
 	for _, p := range m.Paths {
-		if p.Disk != pr.disk.Name {
+		if p.Major != pr.disk.Major || p.Minor != pr.disk.Minor {
 			continue
 		}
-		if p.Usable() {
+		if p.Active {
 			return PathUp, ""
 		}
-		return PathDown, fmt.Sprintf("multipathd says %s, %s", p.DM, p.Checker)
+		return PathDown, "it has failed, and multipathd has not yet found it well again"
 	}
 	if pr.disk.SizeBytes < pr.size {
 		// In the map it would hold up the others.
@@ -229,9 +220,10 @@ func (c *Connector) inMap(ctx context.Context, state *volume, session int, m mul
 	}
 	if now := time.Now(); now.After(pr.addAt) {
 		state.probes.postpone(session, now.Add(adoptionPatience))
-		if err := c.multipath.AddPath(ctx, pr.disk.Name); err != nil {
+		if err := c.daemon.AddPath(ctx, pr.disk.Name); err != nil {
 			return PathJoining, c.refused(ctx, state, session, pr.disk.Name, err)
 		}
+		c.looks.changed()
 	}
 	return PathJoining, "verified; multipathd has not yet put it into the map"
 }

@@ -51,21 +51,14 @@ type machine struct {
 func newMachine(t *testing.T) *machine {
 	t.Helper()
 	c, _ := newConnector(t)
-	m := &machine{Connector: c, t: t, dir: c.initiator.Etc}
-	c.initiator.Sys, c.devices.Sys, c.devices.Dev = m.dir, m.dir, filepath.Join(m.dir, "dev")
-	c.allowed.File = filepath.Join(m.dir, "wwids")
-	c.multipath.Socket = filepath.Join(m.dir, "socket")
+	m := &machine{Connector: c, t: t, dir: iscsi(c).Etc}
+	tree := diskTree(c)
+	iscsi(c).Sys, tree.Sys, tree.Dev = m.dir, m.dir, filepath.Join(m.dir, "dev")
+	c.allowed = &multipath.Allowed{File: filepath.Join(m.dir, "wwids")}
+	daemonOf(c).Socket = filepath.Join(m.dir, "socket")
 	m.kernel, m.answers = map[string]string{}, map[string]string{}
-	c.mapByUUID = func(uuid string) (dm.Device, error) {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		name, ok := m.kernel[uuid]
-		if !ok {
-			return dm.Device{}, dm.ErrNotFound
-		}
-		return dm.Device{Name: name, Alias: "mpatha", UUID: uuid}, nil
-	}
-	c.inquire = func(disk string, _ time.Duration) (string, error) {
+	c.maps = &playedMaps{list: m.list, remove: m.remove}
+	tree.inquire = func(disk string, _ time.Duration) (string, error) {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		if answer, ok := m.answers[disk]; ok {
@@ -77,7 +70,7 @@ func newMachine(t *testing.T) *machine {
 	for _, name := range []string{"dm-0", "dm-4"} {
 		m.write("class/block/"+name+"/size", sectors)
 	}
-	serveMultipathd(t, c.multipath.Socket, m.answer)
+	serveMultipathd(t, daemonOf(c).Socket, m.answer)
 	return m
 }
 
@@ -117,9 +110,6 @@ func (m *machine) answer(command string) string {
 	switch {
 	case strings.HasPrefix(command, "resize map "):
 		return m.resize(strings.TrimPrefix(command, "resize map "))
-	case strings.HasPrefix(command, "remove map "):
-		clear(m.kernel)
-		return "ok\n"
 	case strings.Contains(command, "queueing map "):
 		if m.fail != nil && strings.HasPrefix(command, "disable") {
 			m.fail()
@@ -127,6 +117,36 @@ func (m *machine) answer(command string) string {
 		return "ok\n"
 	}
 	return m.maps
+}
+
+var pathForm = regexp.MustCompile(`"dev": "(sd[a-z])", "dm_st": "([a-z]+)"`)
+
+// list returns the kernel's maps, with the paths that multipathd tells of.
+func (m *machine) list() []dm.Map {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var list []dm.Map
+	for uuid, name := range m.kernel {
+		found := dm.Map{Device: dm.Device{Name: name, Alias: "mpatha", UUID: uuid}}
+		if strings.Contains(m.maps, strings.TrimPrefix(uuid, "mpath-")) {
+			for _, p := range pathForm.FindAllStringSubmatch(m.maps, -1) {
+				n := numberOf(p[1])
+				found.Paths = append(found.Paths, dm.Path{Major: n.Major, Minor: n.Minor, Active: p[2] == "active"})
+			}
+		}
+		list = append(list, found)
+	}
+	return list
+}
+
+func (m *machine) remove(uuid string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.kernel[uuid]; !ok {
+		return dm.ErrNotFound
+	}
+	delete(m.kernel, uuid)
+	return nil
 }
 
 // resize does what multipathd and the kernel do: the map becomes as large as its
@@ -172,17 +192,18 @@ func (m *machine) session(state string) {
 	m.t.Helper()
 	const base = "devices/platform/host2/session1"
 	for file, content := range map[string]string{
-		"iscsi_session/session1/ifacename":                     openiscsi.DefaultIface,
-		"iscsi_session/session1/targetname":                    target,
-		"iscsi_session/session1/tpgt":                          "1",
-		"iscsi_session/session1/state":                         state,
-		"connection1:0/iscsi_connection/c/persistent_address":  "10.107.1.200",
-		"connection1:0/iscsi_connection/c/persistent_port":     "3260",
-		"target2:0:0/2:0:0:5/block/sdb/device/delete":          "",
-		"target2:0:0/2:0:0:5/block/sdb/holders/dm-0/something": "",
-		"target2:0:0/2:0:0:5/block/sdb/device/rescan":          "",
-		"target2:0:0/2:0:0:5/block/sdb/size":                   sectors,
-		"target2:0:0/2:0:0:5/wwid":                             "naa." + wwid[1:],
+		"iscsi_session/session1/ifacename":                    openiscsi.DefaultIface,
+		"iscsi_session/session1/targetname":                   target,
+		"iscsi_session/session1/tpgt":                         "1",
+		"iscsi_session/session1/state":                        state,
+		"connection1:0/iscsi_connection/c/persistent_address": "10.107.1.200",
+		"connection1:0/iscsi_connection/c/persistent_port":    "3260",
+		"target2:0:0/2:0:0:5/block/sdb/device/delete":         "",
+		"target2:0:0/2:0:0:5/block/sdb/holders/dm-0/dm/uuid":  "mpath-" + wwid,
+		"target2:0:0/2:0:0:5/block/sdb/device/rescan":         "",
+		"target2:0:0/2:0:0:5/block/sdb/size":                  sectors,
+		"target2:0:0/2:0:0:5/block/sdb/dev":                   "8:16",
+		"target2:0:0/2:0:0:5/wwid":                            "naa." + wwid[1:],
 	} {
 		m.write(filepath.Join(base, file), content)
 	}
@@ -193,6 +214,7 @@ func (m *machine) session(state string) {
 		base + "/iscsi_session/session1/device": base,
 		"block/sdb":                             base + "/target2:0:0/2:0:0:5/block/sdb",
 		"class/block/sdb":                       base + "/target2:0:0/2:0:0:5/block/sdb",
+		"dev/block/8:16":                        base + "/target2:0:0/2:0:0:5/block/sdb",
 	} {
 		link = filepath.Join(m.dir, link)
 		if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
@@ -240,7 +262,7 @@ func TestEachExpectedPathIsAccountedFor(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	// multipathd, as it is set up by default, makes a map of nothing else.
-	if text, _ := os.ReadFile(m.allowed.File); !strings.Contains(string(text), "\n/"+wwid+"/\n") {
+	if text, _ := os.ReadFile(wwidsOf(m.Connector).File); !strings.Contains(string(text), "\n/"+wwid+"/\n") {
 		t.Errorf("file of WWIDs holds %q", text)
 	}
 }
@@ -333,7 +355,7 @@ func TestADeviceKeepsItsNameForAsLongAsItsMap(t *testing.T) {
 
 func TestRepairTellsWhenNobodyCanLook(t *testing.T) {
 	m := newMachine(t)
-	m.multipath.Socket += "-nobody"
+	daemonOf(m.Connector).Socket += "-nobody"
 	if _, err := m.Repair(t.Context(), vol()); !errors.Is(err, multipath.ErrNotRunning) {
 		t.Errorf("error %v, want that multipathd does not run", err)
 	}
@@ -421,7 +443,7 @@ func TestADetachWaitsForLooks(t *testing.T) {
 	m := newMachine(t)
 	m.session("LOGGED_IN")
 	hung := make(chan struct{})
-	m.inquire = func(string, time.Duration) (string, error) {
+	diskTree(m.Connector).inquire = func(string, time.Duration) (string, error) {
 		<-hung
 		return "", errors.New("timed out")
 	}

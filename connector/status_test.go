@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mallee-io/mallee/internal/multipath"
 	"github.com/mallee-io/mallee/internal/openiscsi"
 )
 
@@ -102,15 +101,5 @@ func TestSessionsAreFoundByExactAddress(t *testing.T) {
 		if got, ok := findSession(slices.Delete(slices.Clone(sessions), i, i+1), s.Portal); ok {
 			t.Errorf("found session %d in the place of %d", got.ID, s.ID)
 		}
-	}
-}
-
-func TestMapsAreFoundByIdentity(t *testing.T) {
-	maps := []multipath.Map{{WWID: "3b", Name: "3a", Device: "dm-0"}, {WWID: "3a", Name: "mpatha", Device: "dm-1"}}
-	if got := findMap(maps, "3a").Device; got != "dm-1" {
-		t.Errorf("found %q, want the map with that identity, whatever another is called", got)
-	}
-	if got := findMap(maps, "3c").Device; got != "" {
-		t.Errorf("found %q", got)
 	}
 }

@@ -23,6 +23,16 @@ func (d Devices) SizeBytes(name string) (uint64, error) {
 	return size, nil
 }
 
+// SizeOf returns the name and the size of the device with that number.
+func (d Devices) SizeOf(major, minor uint32) (name string, bytes uint64, err error) {
+	dir, err := filepath.EvalSymlinks(d.sys("dev", "block", fmt.Sprintf("%d:%d", major, minor)))
+	if err != nil {
+		return "", 0, fmt.Errorf("cannot find device %d:%d: %w", major, minor, err)
+	}
+	bytes, err = readSize(dir)
+	return filepath.Base(dir), bytes, err
+}
+
 // readSize reads the attribute size, which is in units of 512 bytes whatever the
 // device's own blocks are (block/genhd.c, part_size_show).
 func readSize(dir string) (uint64, error) {

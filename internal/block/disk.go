@@ -22,10 +22,13 @@ type Disk struct {
 	// Devices.WWID writes it; empty if that was no NAA identity. It tells what the
 	// disk was taken for. What it is now, only a live INQUIRY tells.
 	WWID string
-	// Map is the device-mapper device that holds the disk, "dm-0", or empty.
-	Map string
+	// Map is the device-mapper device that holds the disk, "dm-0", or empty, and
+	// MapUUID is that one's UUID, which not all have.
+	Map, MapUUID string
 	// SizeBytes is what the kernel takes the disk for; Rescan makes it ask.
 	SizeBytes uint64
+	// Major and Minor are the device's number, by which a map's table names it.
+	Major, Minor uint32
 }
 
 // SessionDisks returns the disks of an iSCSI session, found below the session
@@ -48,6 +51,27 @@ func (d Devices) SessionDisks(session int) ([]Disk, error) {
 		disks = append(disks, disk)
 	}
 	return disks, nil
+}
+
+// SessionDisk returns the disk at a LUN of an iSCSI session; found is false if
+// there is none. It costs the same however many others the session has.
+func (d Devices) SessionDisk(session int, lun uint64) (disk Disk, found bool, err error) {
+	dir := d.sys("class", "iscsi_session", fmt.Sprintf("session%d", session), "device")
+	entries, err := os.ReadDir(dir)
+	if err != nil && !gone(err) {
+		return Disk{}, false, err
+	}
+	for _, e := range entries {
+		address, ok := strings.CutPrefix(e.Name(), "target")
+		if !ok {
+			continue
+		}
+		disk, err = readDisk(filepath.Join(dir, e.Name(), fmt.Sprintf("%s:%d", address, lun)))
+		if err == nil || !gone(err) {
+			return disk, err == nil, err
+		}
+	}
+	return Disk{}, false, nil
 }
 
 func readDisk(dir string) (Disk, error) {
@@ -73,10 +97,21 @@ func readDisk(dir string) (Disk, error) {
 	if disk.SizeBytes, err = readSize(filepath.Join(dir, "block", disk.Name)); err != nil {
 		return Disk{}, err
 	}
+	number, err := os.ReadFile(filepath.Join(dir, "block", disk.Name, "dev"))
+	if err != nil {
+		return Disk{}, err
+	}
+	if _, err := fmt.Sscanf(string(number), "%d:%d", &disk.Major, &disk.Minor); err != nil {
+		return Disk{}, fmt.Errorf("cannot read the device number of %s: %w", disk.Name, err)
+	}
 	holders, _ := os.ReadDir(filepath.Join(dir, "block", disk.Name, "holders"))
 	for _, h := range holders {
-		if strings.HasPrefix(h.Name(), "dm-") {
-			disk.Map = h.Name()
+		if !strings.HasPrefix(h.Name(), "dm-") {
+			continue
+		}
+		uuid, err := os.ReadFile(filepath.Join(dir, "block", disk.Name, "holders", h.Name(), "dm", "uuid"))
+		if err == nil { // it is not just going
+			disk.Map, disk.MapUUID = h.Name(), strings.TrimSpace(string(uuid))
 		}
 	}
 	return disk, nil

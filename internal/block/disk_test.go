@@ -87,7 +87,7 @@ func TestSessionDisks(t *testing.T) {
 	m.disk("sdb", 1, 2, 5, "running")
 	m.disk("sdc", 1, 2, 300, "transport-offline")
 	m.disk("sdd", 11, 3, 5, "running")
-	m.write("sys/block/sdb/holders/dm-0", "")
+	m.write("sys/block/sdb/holders/dm-0/dm/uuid", "mpath-360014056d6c6c650123456789abcdef0\n")
 	m.write("sys/devices/platform/host2/session1/target2:0:0/2:0:0:5/wwid", "naa.60014056d6c6c650123456789abcdef0\n")
 	m.write("sys/devices/platform/host2/session1/target2:0:0/2:0:0:300/wwid", "t10.ATA something\n")
 	// Not yet a disk, and a LUN that is none.
@@ -102,8 +102,8 @@ func TestSessionDisks(t *testing.T) {
 	}
 	slices.SortFunc(got, func(a, b block.Disk) int { return int(a.LUN) - int(b.LUN) })
 	want := []block.Disk{
-		{Name: "sdb", LUN: 5, WWID: "360014056d6c6c650123456789abcdef0", Map: "dm-0", SizeBytes: 1 << 30},
-		{Name: "sdc", LUN: 300, SizeBytes: 1 << 30},
+		{Name: "sdb", LUN: 5, WWID: "360014056d6c6c650123456789abcdef0", Map: "dm-0", MapUUID: "mpath-360014056d6c6c650123456789abcdef0", SizeBytes: 1 << 30, Major: 8, Minor: 16},
+		{Name: "sdc", LUN: 300, SizeBytes: 1 << 30, Major: 8, Minor: 16},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,6 +18,11 @@ import (
 type Uevent struct {
 	Subsystem string // block, scsi, iscsi_session …
 	Lost      bool   // events were lost before this one: look at everything anew
+	// Doubt is true when a target has said that its LUNs, or what they are, have
+	// changed (a unit attention, drivers/scsi/scsi_lib.c, scsi_evt_emit). It says so
+	// in answer to the next command, over each session.
+	Doubt   bool
+	Session int // the iSCSI session below which the device is, or 0
 }
 
 // Uevents calls handle, one event after the other, until ctx ends. The socket
@@ -68,9 +75,28 @@ func parseUevent(message []byte) (Uevent, bool) {
 	}
 	var e Uevent
 	for _, field := range fields[1:] {
-		if v, ok := bytes.CutPrefix(field, []byte("SUBSYSTEM=")); ok {
-			e.Subsystem = string(v)
+		key, value, _ := strings.Cut(string(field), "=")
+		switch key {
+		case "SUBSYSTEM":
+			e.Subsystem = value
+		case "SDEV_UA":
+			e.Doubt = value == "INQUIRY_DATA_HAS_CHANGED" || value == "REPORTED_LUNS_DATA_HAS_CHANGED"
+		case "DEVPATH":
+			e.Session = sessionIn(value)
 		}
 	}
 	return e, true
+}
+
+// sessionIn returns the number of the session in the path of a device below it,
+// "/devices/platform/host2/session1/target2:0:0/…".
+func sessionIn(path string) int {
+	for part := range strings.SplitSeq(path, "/") {
+		if digits, ok := strings.CutPrefix(part, "session"); ok {
+			if n, err := strconv.Atoi(digits); err == nil {
+				return n
+			}
+		}
+	}
+	return 0
 }

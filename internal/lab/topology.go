@@ -26,8 +26,7 @@ type Bridge struct {
 type MachineSpec struct {
 	Name     string
 	MemoryMB int
-	CPUs     int      // 0 is 1, and so is all else where the backend is uml
-	Disks    []int64  // sizes in bytes; Machine.Disk names the devices
+	Disks    []int64  // sizes in bytes; they are /dev/ubda, /dev/ubdb, ...
 	NICs     []NIC    // they are eth0, eth1, ...
 	Modules  []string // kernel modules to load at boot
 }

@@ -54,16 +54,9 @@ type Client struct {
 func (c Client) Command(ctx context.Context, command string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
 	defer cancel()
-	address := c.Socket
-	if address == "" {
-		address = socket
-	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", address)
-	if err != nil && ctx.Err() != nil {
-		return "", fmt.Errorf("cannot connect to multipathd: %w", ctx.Err())
-	}
+	conn, err := c.dial(ctx)
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", ErrNotRunning, err)
+		return "", err
 	}
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
@@ -95,6 +88,31 @@ func readReply(r io.Reader) (string, error) {
 		return "", err
 	}
 	return strings.TrimRight(string(body), "\x00"), nil
+}
+
+// Ping reports whether multipathd listens. It costs a connection, and nothing that
+// grows with the number of maps.
+func (c Client) Ping(ctx context.Context) error {
+	conn, err := c.dial(ctx)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+func (c Client) dial(ctx context.Context) (net.Conn, error) {
+	address := c.Socket
+	if address == "" {
+		address = socket
+	}
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", address)
+	if err != nil && ctx.Err() != nil {
+		return nil, fmt.Errorf("cannot connect to multipathd: %w", ctx.Err())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotRunning, err)
+	}
+	return conn, nil
 }
 
 // do sends a command whose answer is "ok" or a refusal.

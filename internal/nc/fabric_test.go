@@ -52,7 +52,7 @@ func (f *fabric) Initiator() (string, error) { return "iqn.2026-11.io.mallee:nc1
 
 func (f *fabric) Sweep(context.Context) error { return nil }
 
-func (f *fabric) Changed() <-chan struct{} {
+func (f *fabric) Changed(string) <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.changed

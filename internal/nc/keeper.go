@@ -72,7 +72,10 @@ func (k *keeper) released() bool {
 
 func (k *keeper) run(ctx context.Context) {
 	for {
-		events, resolved := k.connector.Changed(), k.resolver.Changed()
+		k.mu.Lock()
+		wwid := k.wish.GetExport().GetWwid()
+		k.mu.Unlock()
+		events, resolved := k.connector.Changed(wwid), k.resolver.Changed()
 		pause := k.step(ctx)
 		select {
 		case <-ctx.Done():

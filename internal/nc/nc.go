@@ -36,7 +36,7 @@ import (
 type Connector interface {
 	Run(context.Context) error
 	Initiator() (string, error)
-	Changed() <-chan struct{}
+	Changed(wwid string) <-chan struct{}
 	Repair(context.Context, connector.Volume) (connector.Status, error)
 	Detach(context.Context, connector.Volume) error
 	Sweep(context.Context) error

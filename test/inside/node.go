@@ -85,7 +85,7 @@ func (n *node) attach(ctx context.Context, a hands.Attach) (hands.Attached, erro
 // complete repairs v until all its paths are up, as the node controller does.
 func (n *node) complete(ctx context.Context, v connector.Volume, status connector.Status) (connector.Status, error) {
 	for status.Up() < len(v.Portals) {
-		changed := n.connector.Changed()
+		changed := n.connector.Changed(v.WWID)
 		var err error
 		if status, err = n.connector.Repair(ctx, v); err != nil {
 			return status, err

@@ -23,22 +23,24 @@ const (
 const (
 	// memory is a tmpfs.
 	memory = "/run/target"
+	// disk is cut into slices for slow backstores.
+	disk   = "/dev/ubda"
 	sector = 512
 )
 
 // makeBackstores makes them all before LIO opens the first: one process for all
 // slices of the disk.
-func (l *lio) makeBackstores(ctx context.Context, w wanted) error {
+func (l *lio) makeBackstores(ctx context.Context, list []Backstore) error {
 	if err := os.MkdirAll(memory, 0o700); err != nil {
 		return err
 	}
 	var slices []string
-	for _, b := range w.Backstores {
+	for _, b := range list {
 		if b.SizeBytes%sector != 0 || b.SizeBytes == 0 {
 			return fmt.Errorf("backstore %s: %d bytes are no whole blocks", b.Name, b.SizeBytes)
 		}
 		if b.Slow {
-			slices = append(slices, l.slice(w.Disk, b))
+			slices = append(slices, l.slice(b))
 		}
 	}
 	if slices != nil {
@@ -46,7 +48,7 @@ func (l *lio) makeBackstores(ctx context.Context, w wanted) error {
 			return err
 		}
 	}
-	for _, b := range w.Backstores {
+	for _, b := range list {
 		if err := l.makeBackstore(b); err != nil {
 			return fmt.Errorf("cannot make backstore %s: %w", b.Name, err)
 		}
@@ -55,7 +57,7 @@ func (l *lio) makeBackstores(ctx context.Context, w wanted) error {
 }
 
 // slice returns the next slice of the disk in dmsetup's concise form.
-func (l *lio) slice(disk string, b Backstore) string {
+func (l *lio) slice(b Backstore) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	first, sectors := l.next, b.SizeBytes/sector

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package connector
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/mallee-io/mallee/internal/block"
+	"github.com/mallee-io/mallee/internal/dm"
+	"github.com/mallee-io/mallee/internal/multipath"
+)
+
+// makeRetry is the pause before a map that could not be made is made again.
+const makeRetry = time.Second
+
+// makeMap makes v's map of the expected paths that have proved what they are, as
+// soon as they are enough, and reports whether the machine is another than now
+// since. multipathd would make it too, once udev is through with the disks, which
+// takes longer than all the rest; it takes over the one that it finds, and adds
+// the paths that come later.
+func (c *Connector) makeMap(ctx context.Context, state *volume, v Volume, now *view, status *Status) bool {
+	if status.Map != "" || time.Now().Before(state.makeAt) {
+		return false
+	}
+	var paths []block.Disk
+	for _, p := range status.Paths {
+		if p.State != PathJoining || p.Disk == "" {
+			continue
+		}
+		disk, ok := now.named(p.Disk)
+		switch {
+		case !ok || disk.Map != "" || !state.probes.proved(disk.session.ID, disk.Name):
+		case disk.SizeBytes < v.SizeBytes || len(paths) > 0 && disk.SizeBytes != paths[0].SizeBytes:
+			// The kernel takes no path that is smaller than the map.
+		default:
+			paths = append(paths, disk.Disk)
+		}
+	}
+	if len(paths) < v.minPaths() {
+		return false
+	}
+	spec := dm.Spec{Name: v.WWID, UUID: multipath.UUIDPrefix + v.WWID, SizeBytes: paths[0].SizeBytes}
+	for _, d := range paths {
+		spec.Paths = append(spec.Paths, dm.Number{Major: d.Major, Minor: d.Minor})
+	}
+	made, err := c.maps.CreateMultipath(spec)
+	c.looks.changed()
+	switch {
+	case errors.Is(err, dm.ErrExists): // multipathd was faster
+		return true
+	case err != nil:
+		state.makeAt = time.Now().Add(makeRetry)
+		c.log.WarnContext(ctx, "cannot make the map; leaving it to multipathd", "wwid", v.WWID, "error", err)
+		return false
+	}
+	c.log.InfoContext(ctx, "map made", "wwid", v.WWID, "map", made.Name, "paths", len(paths), "size_bytes", spec.SizeBytes)
+	return true
+}
+
+// named returns a disk of our sessions by its name.
+func (v *view) named(name string) (found, bool) {
+	for _, d := range v.byNumber {
+		if d.Name == name {
+			return d, true
+		}
+	}
+	return found{}, false
+}
