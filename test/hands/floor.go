@@ -14,7 +14,6 @@ const (
 	OpFloorPrepare = "floor-prepare" // Floor → None: the records for a cold attach
 	OpFloorAttach  = "floor-attach"  // Floor → Floored
 	OpFloorDetach  = "floor-detach"  // Floor → Floored
-	OpFloorLogout  = "floor-logout"  // Floor → None
 )
 
 // Floor is what to attach.

@@ -46,6 +46,10 @@ func runNode(ctx context.Context, serve func(hands.Operations) error) error {
 			hands.OpDetach: hands.Op(n.detach),
 			hands.OpUsage:  hands.Op(usage),
 			hands.OpRead:   hands.Op(read),
+
+			hands.OpFloorPrepare: hands.Op(floorPrepare),
+			hands.OpFloorAttach:  hands.Op(floorAttach),
+			hands.OpFloorDetach:  hands.Op(floorDetach),
 		})
 	})
 	return g.Wait()
