@@ -5,7 +5,6 @@ package dm
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -98,23 +97,31 @@ type mapper struct {
 	buffer []byte // kept from one request to the next
 }
 
+// controlFile is how the device mapper is asked.
+const controlFile = "/dev/mapper/control"
+
 // ask opens the control file for one question. To open it costs about as much as
 // one ioctl; to hold it would gain nothing that can be noticed.
 func ask[T any](question func(*mapper) (T, error)) (T, error) {
 	// Not os.OpenFile: it would have the runtime poll the file, which can be polled.
-	fd, err := unix.Open("/dev/mapper/control", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open(controlFile, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		var none T
-		return none, fmt.Errorf("cannot ask the device mapper: %w", os.NewSyscallError("open /dev/mapper/control", err))
+		return none, fmt.Errorf("cannot ask the device mapper: open %s: %w", controlFile, err)
 	}
 	defer unix.Close(fd)
-	return question(&mapper{sys: "/sys", ioctl: func(c command, b []byte) error {
+	return question(&mapper{ioctl: ioctlOn(fd), sys: "/sys"})
+}
+
+// ioctlOn carries out requests on the open control file fd.
+func ioctlOn(fd int) func(command, []byte) error {
+	return func(c command, b []byte) error {
 		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), c.request(), uintptr(unsafe.Pointer(&b[0])))
 		if errno != 0 {
 			return errno
 		}
 		return nil
-	}})
+	}
 }
 
 // request is _IOWR(0xfd, c, struct dm_ioctl).

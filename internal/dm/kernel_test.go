@@ -123,7 +123,7 @@ func (k *kernel) answer(c command, h *header, data []byte) ([]byte, error) {
 		if k.first(func(d *device) bool { return d.name == name || d.uuid == uuid }) != nil {
 			return nil, unix.EBUSY
 		}
-		k.devices = append(k.devices, &device{name: name, uuid: uuid, minor: k.minor, suspended: true})
+		k.devices = append(k.devices, &device{name: name, uuid: uuid, minor: k.minor})
 		k.minor++
 		return nil, nil
 	}
@@ -210,9 +210,6 @@ func (k *kernel) list(h *header) []byte {
 			b = binary.NativeEndian.AppendUint32(b, entryHasUUID)
 			b = pad(append(append(b, d.uuid...), 0))
 		}
-	}
-	if b == nil {
-		return make([]byte, 16)
 	}
 	return b
 }

@@ -36,12 +36,15 @@ const (
 func parseNames(data []byte) ([]nameEntry, error) {
 	const nameStart = 12
 	var entries []nameEntry
+	if len(data) == 0 { // there is no device: the zero below is not counted
+		return nil, nil
+	}
 	for {
 		if len(data) < nameStart {
 			return entries, errCut
 		}
 		e := nameEntry{dev: binary.NativeEndian.Uint64(data)}
-		if e.dev == 0 { // there is no device
+		if e.dev == 0 { // "flags no data" (drivers/md/dm-ioctl.c, list_devices)
 			return entries, nil
 		}
 		next := binary.NativeEndian.Uint32(data[8:])

@@ -89,5 +89,5 @@ func unmountDisks(runDir string) error {
 func disksDir(runDir string) string { return filepath.Join(runDir, "disks") }
 
 func diskPath(runDir, machine string, i int) string {
-	return filepath.Join(disksDir(runDir), machine, "ubd"+string(rune('a'+i)))
+	return filepath.Join(disksDir(runDir), machine, fmt.Sprintf("disk%d", i))
 }

@@ -16,12 +16,13 @@ import (
 
 // debianPackage names the package that has a tool of the host.
 var debianPackage = map[string]string{
-	"chroot":     "coreutils",
-	"go":         "golang",
-	"ip":         "iproute2",
-	"linux.uml":  "user-mode-linux",
-	"mmdebstrap": "mmdebstrap",
-	"nsenter":    "util-linux",
+	"chroot":             "coreutils",
+	"go":                 "golang",
+	"ip":                 "iproute2",
+	"linux.uml":          "user-mode-linux",
+	"mmdebstrap":         "mmdebstrap",
+	"nsenter":            "util-linux",
+	"qemu-system-x86_64": "qemu-system-x86",
 }
 
 // tool returns the path of a tool of the host.

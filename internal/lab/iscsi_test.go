@@ -16,17 +16,18 @@ import (
 
 const targetIQN = "iqn.2025-01.io.mallee.lab:target"
 
-// makeTarget exports /dev/ubda of a storage processor at all portals, in demo
-// mode. Without a unit serial, udev and multipath could not tell what it is.
+// makeTarget exports the disk $1 of a storage processor at all portals, which
+// follow, in demo mode. Without a unit serial, udev and multipath could not tell what it is.
 const makeTarget = `
 cd /sys/kernel/config/target
 mkdir -p core/iblock_0/disk
-echo udev_path=/dev/ubda > core/iblock_0/disk/control
+echo udev_path=$1 > core/iblock_0/disk/control
 echo 1 > core/iblock_0/disk/enable
 echo 0123456789abcdef0123456789abcdef > core/iblock_0/disk/wwn/vpd_unit_serial
 tpg=iscsi/` + targetIQN + `/tpgt_1
 mkdir -p $tpg/lun/lun_0
 ln -s /sys/kernel/config/target/core/iblock_0/disk $tpg/lun/lun_0/disk
+shift
 for portal in "$@"; do mkdir $tpg/np/$portal:3260; done
 echo 1 > $tpg/attrib/generate_node_acls
 echo 0 > $tpg/attrib/demo_mode_write_protect
@@ -44,7 +45,7 @@ func testISCSI(ctx context.Context, t *testing.T, l *lab.Lab, san, nc1 *lab.Mach
 		}
 		return result.Stdout
 	}
-	run(san, append([]string{"sh", "-ec", makeTarget, "sh"}, portals...)...)
+	run(san, append([]string{"sh", "-ec", makeTarget, "sh", san.Disk(0)}, portals...)...)
 	if _, err := nc1.Spawn(ctx, "iscsid", "iscsid", "-f"); err != nil {
 		t.Fatal(err)
 	}

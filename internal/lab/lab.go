@@ -12,6 +12,13 @@
 // machine runs commands in it for the host, over a control network that is
 // never cut. The run directory holds disks, consoles and logs.
 //
+// What a machine runs on is the backend, which LAB_BACKEND in the environment
+// chooses: uml, user-mode-linux, is the default and the quick one; qemu runs
+// Debian's own kernel, which has all that UML's lacks (ALUA, INET_DIAG_DESTROY,
+// more than one CPU), on an emulated PC at a tenth of the speed, or with KVM when
+// LAB_KVM is 1. Machines, disks, networks and faults are the same on both; only
+// Machine.Disk tells them apart.
+//
 // All of it lives in namespaces which Enter makes, and ends with them:
 //
 //	func TestMain(m *testing.M) {
@@ -36,10 +43,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bootTime is the most a machine may take from power-on until its agent
-// answers. It takes a few seconds on an idle host.
-const bootTime = 2 * time.Minute
-
 // Options says what lab to start.
 type Options struct {
 	Topology Topology  // the zero value is Standard
@@ -54,6 +57,7 @@ type Options struct {
 type Lab struct {
 	RunDir   string
 	topology Topology
+	backend  backend
 	machines []*Machine
 }
 
@@ -72,11 +76,15 @@ func Start(ctx context.Context, o Options) (*Lab, error) {
 	if err := o.Topology.check(); err != nil {
 		return nil, err
 	}
-	dir, err := prepareRunDir(ctx, o)
+	b, err := chosenBackend()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := prepareRunDir(ctx, o, b)
 	if err != nil {
 		return nil, fmt.Errorf("cannot prepare the run directory: %w", err)
 	}
-	l := newLab(dir, o.Topology)
+	l := newLab(dir, o.Topology, b)
 	if err := l.start(ctx); err != nil {
 		l.Tails(o.Log, 30)
 		_ = l.Close() // what was not made cannot be taken down
@@ -85,16 +93,17 @@ func Start(ctx context.Context, o Options) (*Lab, error) {
 	return l, nil
 }
 
-func newLab(dir string, t Topology) *Lab {
-	l := &Lab{RunDir: dir, topology: t}
+func newLab(dir string, t Topology, b backend) *Lab {
+	l := &Lab{RunDir: dir, topology: t, backend: b}
 	for i, spec := range t.Machines {
-		l.machines = append(l.machines, newMachine(dir, spec, controlAddress(i)))
+		l.machines = append(l.machines, newMachine(dir, spec, controlAddress(i), b))
 	}
 	return l
 }
 
 func (l *Lab) start(ctx context.Context) error {
-	// UML keeps a machine's memory in a file that it maps, executable too.
+	// UML keeps a machine's memory in a file that it maps, executable too; with QEMU
+	// this stays empty.
 	// The host's /tmp may be noexec or a disk, and its /dev/shm small.
 	var megabytes int
 	for _, m := range l.machines {
@@ -110,7 +119,7 @@ func (l *Lab) start(ctx context.Context) error {
 	if err := ipBatch(ctx, hostNetwork(l.topology)); err != nil {
 		return err
 	}
-	if err := saveState(state{Program: filepath.Base(os.Args[0]), RunDir: l.RunDir, Topology: l.topology}); err != nil {
+	if err := saveState(state{Program: filepath.Base(os.Args[0]), Backend: l.backend.traits().name, RunDir: l.RunDir, Topology: l.topology}); err != nil {
 		return err
 	}
 	boots, ctx := errgroup.WithContext(ctx)

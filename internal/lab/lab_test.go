@@ -186,7 +186,7 @@ func testPaths6(ctx context.Context, t *testing.T, l *lab.Lab, nc1 *lab.Machine)
 
 func testPowerCycle(ctx context.Context, t *testing.T, l *lab.Lab, san, nc1 *lab.Machine) {
 	mark := []byte("still here")
-	if _, err := san.RunInput(ctx, mark, "dd", "of=/dev/ubda", "oflag=direct,sync", "conv=sync", "bs=4k"); err != nil {
+	if _, err := san.RunInput(ctx, mark, "dd", "of="+san.Disk(0), "oflag=direct,sync", "conv=sync", "bs=4k"); err != nil {
 		t.Fatal(err)
 	}
 	if err := san.WriteFile(ctx, "/etc/leftover", mark, 0o644); err != nil {
@@ -214,7 +214,7 @@ func testPowerCycle(ctx context.Context, t *testing.T, l *lab.Lab, san, nc1 *lab
 		t.Fatal(err)
 	}
 	t.Logf("booted again in %v", time.Since(began))
-	result, err := san.Run(ctx, "head", "-c", fmt.Sprint(len(mark)), "/dev/ubda")
+	result, err := san.Run(ctx, "head", "-c", fmt.Sprint(len(mark)), san.Disk(0))
 	if err != nil || result.Stdout != string(mark) {
 		t.Errorf("the disk holds %q, %v", result.Stdout, err)
 	}

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -29,24 +28,35 @@ type Machine struct {
 
 	runDir  string
 	control netip.Addr
-	booter  booter
+	backend backend
 
 	mu sync.Mutex
 	on context.Context // ends when the machine stops
 }
 
-// booter is the seam between backends: how a process becomes a machine. The
-// process must be the machine's only parent and must end with it.
-type booter interface {
-	// command returns the process that boots the machine, not yet started.
-	command(m *Machine) (*exec.Cmd, error)
+func newMachine(runDir string, spec MachineSpec, control netip.Addr, b backend) *Machine {
+	return &Machine{Spec: spec, runDir: runDir, control: control, backend: b, on: context.Background()}
 }
 
-func newMachine(runDir string, spec MachineSpec, control netip.Addr) *Machine {
-	return &Machine{Spec: spec, runDir: runDir, control: control, booter: uml{}, on: context.Background()}
+// Disk is the device of the machine's i-th disk, in the machine: /dev/ubda or
+// /dev/vda and so on.
+func (m *Machine) Disk(i int) string {
+	return "/dev/" + m.backend.traits().disk + string(rune('a'+i))
+}
+
+// addresses are those of all NICs: the control network's first.
+func (m *Machine) addresses() []netip.Addr {
+	addresses := []netip.Addr{m.control}
+	for _, n := range m.Spec.NICs {
+		addresses = append(addresses, n.Address.Addr())
+	}
+	return addresses
 }
 
 func (m *Machine) dir() string { return filepath.Join(m.runDir, m.Spec.Name) }
+
+// logDir is the machine's /var/log.
+func (m *Machine) logDir() string { return filepath.Join(m.dir(), "log") }
 
 // ConsolePath is the file of what the machine's kernel and init have printed,
 // over all its boots.
@@ -69,7 +79,7 @@ func (m *Machine) boot(ctx context.Context) error {
 	if err := m.kill(ctx); err != nil {
 		return err
 	}
-	cmd, err := m.booter.command(m)
+	cmd, err := m.backend.command(m)
 	if err != nil {
 		return err
 	}
@@ -101,7 +111,7 @@ func (m *Machine) boot(ctx context.Context) error {
 
 // await waits until the agent answers.
 func (m *Machine) await(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, bootTime, errors.New("its agent does not answer"))
+	ctx, cancel := context.WithTimeoutCause(ctx, m.backend.traits().boot, errors.New("its agent does not answer"))
 	defer cancel()
 	ctx, cancel = m.whileOn(ctx)
 	defer cancel()

@@ -47,7 +47,7 @@ func Enter(extra ...string) error {
 	}
 	// There is no network inside, so what needs it is done here.
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
-	_, err = RootFS(ctx, os.Stderr, extra...)
+	err = fetch(ctx, extra)
 	stop()
 	if err != nil {
 		return err
@@ -58,6 +58,20 @@ func Enter(extra ...string) error {
 	}
 	os.Exit(code)
 	return nil
+}
+
+// fetch puts into the cache what a lab needs.
+func fetch(ctx context.Context, extra []string) error {
+	b, err := chosenBackend()
+	if err != nil {
+		return err
+	}
+	rootFS, err := RootFS(ctx, os.Stderr, extra...)
+	if err != nil {
+		return err
+	}
+	_, err = b.kernel(ctx, rootFS, os.Stderr)
+	return err
 }
 
 func inside() bool { return os.Getenv(insideKey) != "" }

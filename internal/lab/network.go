@@ -91,15 +91,16 @@ func hostNetworkDown(t Topology) string {
 	return b.String()
 }
 
-// guestNetwork is the input of `ip -batch` in a machine. The kernel calls the
-// NICs vec0, vec1, ...; the control NIC is the first.
-func guestNetwork(m MachineSpec, control netip.Addr) string {
+// guestNetwork is the input of `ip -batch` in a machine. The kernel calls its NICs
+// nic0, nic1 and so on, whatever stands for nic; the control NIC is the first.
+func guestNetwork(m MachineSpec, control netip.Addr, nic string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "link set lo up\n")
-	fmt.Fprintf(&b, "link set vec0 name %s\naddress add %s/24 dev %s\nlink set %s up\n",
-		controlBridge, control, controlBridge, controlBridge)
+	fmt.Fprintf(&b, "link set %s0 name %s\naddress add %s/24 dev %s\nlink set %s up\n",
+		nic, controlBridge, control, controlBridge, controlBridge)
 	for i, n := range m.NICs {
-		fmt.Fprintf(&b, "link set vec%d name eth%d\n", i+1, i)
+		// Where it is called eth already, the one before it has just left its name.
+		fmt.Fprintf(&b, "link set %s%d name eth%d\n", nic, i+1, i)
 		if n.Address.Addr().Is4() {
 			b.WriteString(guestAddress(m, i))
 		}

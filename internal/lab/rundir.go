@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/mallee-io/mallee/internal/lab/guest"
@@ -19,14 +20,21 @@ import (
 
 // The run directory:
 //
-//	boot/            first root of every machine: init, NAME.json, mount points
+//	boot/            first root of every machine: init, NAME.json, mount points, modules
 //	bin/             /usr/local/bin of every machine
 //	memory/          tmpfs, memory of the machines
-//	disks/           a tmpfs, if there is room for one: NAME/ubda and so on
+//	disks/           a tmpfs, if there is room for one: NAME/disk0 and so on
 //	NAME/console     what the machine's kernel and init print
 //	NAME/log/        its /var/log
-func prepareRunDir(ctx context.Context, o Options) (string, error) {
+//
+// With qemu there are initramfs, which is boot/ packed, and links to the kernel
+// (vmlinuz), to its modules (modules/) and to the shared root file system (rootfs/).
+func prepareRunDir(ctx context.Context, o Options, b backend) (string, error) {
 	rootFS, err := RootFS(ctx, o.Log, o.Packages...)
+	if err != nil {
+		return "", err
+	}
+	k, err := b.kernel(ctx, rootFS, o.Log)
 	if err != nil {
 		return "", err
 	}
@@ -34,7 +42,7 @@ func prepareRunDir(ctx context.Context, o Options) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	boot, bin := filepath.Join(dir, "boot"), filepath.Join(dir, "bin")
+	boot, bin := bootDir(dir), binDir(dir)
 	dirs := []string{boot, bin, memoryDir(dir), disksDir(dir)}
 	for _, mountPoint := range guest.BootDirs() {
 		dirs = append(dirs, filepath.Join(boot, mountPoint))
@@ -55,25 +63,42 @@ func prepareRunDir(ctx context.Context, o Options) (string, error) {
 	if err := provideInit(ctx, o.Init, filepath.Join(boot, "init")); err != nil {
 		return "", err
 	}
+	var bootModules []string
+	for _, file := range k.boot {
+		name := filepath.Join(guest.BootModules, filepath.Base(file))
+		bootModules = append(bootModules, name)
+		if err := copyFile(file, filepath.Join(boot, name)); err != nil {
+			return "", err
+		}
+	}
+	traits := b.traits()
 	for i, m := range o.Topology.Machines {
 		config := guest.Config{
-			Hostname:  m.Name,
-			MachineID: m.machineID(),
-			Initiator: "iqn.2025-01.io.mallee.lab:" + m.Name,
-			Modules:   m.Modules,
-			Network:   guestNetwork(m, controlAddress(i)),
-			Network6:  guestNetwork6(m),
-			Agent:     agentAddress(controlAddress(i)),
-			RootFS:    rootFS,
-			Binaries:  bin,
-			Log:       filepath.Join(dir, m.Name, "log"),
+			Hostname:    m.Name,
+			MachineID:   m.machineID(),
+			Initiator:   "iqn.2025-01.io.mallee.lab:" + m.Name,
+			BootModules: bootModules,
+			Modules:     slices.Concat(traits.modules, m.Modules),
+			Network:     guestNetwork(m, controlAddress(i), traits.nic),
+			Network6:    guestNetwork6(m),
+			Agent:       agentAddress(controlAddress(i)),
+			RootFS:      b.share(rootShare, rootFS),
+			Binaries:    b.share(binShare, bin),
+			Log:         b.share(logShare, filepath.Join(dir, m.Name, "log")),
+		}
+		if k.modules != "" {
+			modules := b.share(modulesShare, k.modules)
+			config.KernelModules = &modules
 		}
 		if err := writeJSON(filepath.Join(boot, m.Name+".json"), config); err != nil {
 			return "", err
 		}
 	}
-	return dir, nil
+	return dir, b.pack(dir, rootFS, k)
 }
+
+func bootDir(runDir string) string { return filepath.Join(runDir, "boot") }
+func binDir(runDir string) string  { return filepath.Join(runDir, "bin") }
 
 // emptyRunDir empties our own directory and refuses to empty another's.
 func emptyRunDir(dir string) (string, error) {

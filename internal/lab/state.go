@@ -12,6 +12,7 @@ import (
 // state is what another process must know of a running lab.
 type state struct {
 	Program  string // base name of what started it
+	Backend  string
 	RunDir   string
 	Topology Topology
 }
@@ -52,5 +53,9 @@ func Running() (l *Lab, program string, err error) {
 	if err := json.Unmarshal(text, &s); err != nil {
 		return nil, "", fmt.Errorf("cannot read %s: %w", path, err)
 	}
-	return newLab(s.RunDir, s.Topology), s.Program, nil
+	b, err := backendNamed(s.Backend)
+	if err != nil {
+		return nil, "", err
+	}
+	return newLab(s.RunDir, s.Topology, b), s.Program, nil
 }

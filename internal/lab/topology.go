@@ -26,7 +26,8 @@ type Bridge struct {
 type MachineSpec struct {
 	Name     string
 	MemoryMB int
-	Disks    []int64  // sizes in bytes; they are /dev/ubda, /dev/ubdb, ...
+	CPUs     int      // 0 is 1, and so is all else where the backend is uml
+	Disks    []int64  // sizes in bytes; Machine.Disk names the devices
 	NICs     []NIC    // they are eth0, eth1, ...
 	Modules  []string // kernel modules to load at boot
 }

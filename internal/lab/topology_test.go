@@ -96,7 +96,7 @@ link delete ctl
 link delete mgmt
 link delete fab1
 `},
-		{"machine", guestNetwork(topology.Machines[0], controlAddress(0)), `
+		{"machine", guestNetwork(topology.Machines[0], controlAddress(0), "vec"), `
 link set lo up
 link set vec0 name ctl
 address add 10.255.0.2/24 dev ctl
@@ -130,12 +130,12 @@ func TestUMLArguments(t *testing.T) {
 		"mem=512M", "umid=san", "uml_dir=/run/lab/san",
 		"root=/dev/root", "rootfstype=hostfs", "rootflags=/run/lab/boot", "ro",
 		"con=null", "con0=null,fd:1", "ssl=null", "quiet", "console=tty0", "panic=-1",
-		"ubd0=/run/lab/disks/san/ubda", "ubd1=/run/lab/disks/san/ubdb",
+		"ubd0=/run/lab/disks/san/disk0", "ubd1=/run/lab/disks/san/disk1",
 		"vec0:transport=tap,ifname=tap0aff0002,mac=02:00:0a:ff:00:02,depth=128,gro=1",
 		"vec1:transport=tap,ifname=tap0a6b01c8,mac=02:00:0a:6b:01:c8,depth=128,gro=1",
 		"init=/init", "--", "init", "/san.json",
 	}
-	if diff := cmp.Diff(want, umlArgs(newMachine("/run/lab", spec, controlAddress(0)))); diff != "" {
+	if diff := cmp.Diff(want, umlArgs(newMachine("/run/lab", spec, controlAddress(0), uml{}))); diff != "" {
 		t.Errorf("arguments (-want +got):\n%s", diff)
 	}
 }

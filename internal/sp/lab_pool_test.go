@@ -86,7 +86,7 @@ func (r *labRun) size(device string) int {
 // turned the wrong way.
 func (r *labRun) smallPool() {
 	r.stop()
-	r.run(r.san, "vgcreate", "small", "/dev/ubdb")
+	r.run(r.san, "vgcreate", "small", r.san.Disk(1))
 	r.run(r.san, "lvcreate", "--yes", "--type", "thin-pool", "--zero", "n", "--chunksize", "1M", "--size", "1100M", "--name", "mallee-pool", "small")
 	// Most of its blocks are taken at once, since it does not zero them yet: the pool
 	// must be as large as a volume, and to fill all of it takes long here.

@@ -101,7 +101,7 @@ func TestLab(t *testing.T) {
 		}
 	})
 	r.issue()
-	r.run(r.san, "vgcreate", "mallee", "/dev/ubda")
+	r.run(r.san, "vgcreate", "mallee", r.san.Disk(0))
 	r.start()
 	r.initiator = mallee.IQN(strings.TrimPrefix(r.run(r.nc1, "cat", "/etc/iscsi/initiatorname.iscsi"), "InitiatorName="))
 	_, err = r.nc1.Spawn(ctx, "iscsid", "iscsid", "-f")

@@ -96,7 +96,7 @@ for p in $physical; do echo "physical volume $p"; done`
 		for line := range strings.Lines(result.Stdout) {
 			line = strings.TrimSpace(line)
 			// The storage processor's own: its pool, the volumes in it, its disk.
-			if m == c.SAN && (strings.HasPrefix(line, "map "+vgName+"-") || line == "physical volume /dev/ubda,"+vgName) {
+			if m == c.SAN && (strings.HasPrefix(line, "map "+vgName+"-") || line == "physical volume "+c.SAN.Disk(0)+","+vgName) {
 				continue
 			}
 			opened = append(opened, m.Spec.Name+": "+line)

@@ -92,12 +92,12 @@ certs = %q
 func (c *Cloud) startSP(ctx context.Context) (process, error) {
 	// What an admin does once on a new machine, and the system at each boot.
 	const prepare = `
-if ! blkid /dev/ubdb >/dev/null; then mkfs.ext4 -q /dev/ubdb; fi
+if ! blkid $2 >/dev/null; then mkfs.ext4 -q $2; fi
 mkdir -p /var/lib/mallee
-mountpoint -q /var/lib/mallee || mount /dev/ubdb /var/lib/mallee
-vgs ` + vgName + ` >/dev/null 2>&1 || vgcreate -q ` + vgName + ` /dev/ubda
+mountpoint -q /var/lib/mallee || mount $2 /var/lib/mallee
+vgs ` + vgName + ` >/dev/null 2>&1 || vgcreate -q ` + vgName + ` $1
 `
-	if _, err := c.SAN.Run(ctx, "sh", "-ec", prepare); err != nil {
+	if _, err := c.SAN.Run(ctx, "sh", "-ec", prepare, "sh", c.SAN.Disk(0), c.SAN.Disk(1)); err != nil {
 		return nil, err
 	}
 	// The certificate is kept where a reboot does not take it.
@@ -146,17 +146,17 @@ func (c *Cloud) startNC(ctx context.Context, m *lab.Machine) (process, error) {
 func bootNode(ctx context.Context, m *lab.Machine) error {
 	const mount = `
 mkdir -p /etc/mallee
-if ! blkid /dev/ubda >/dev/null; then
-	mkfs.ext4 -q /dev/ubda
-	mount /dev/ubda /mnt
+if ! blkid $1 >/dev/null; then
+	mkfs.ext4 -q $1
+	mount $1 /mnt
 	cp -a /etc/iscsi /etc/mallee /mnt/
 else
-	mount /dev/ubda /mnt
+	mount $1 /mnt
 fi
 mount --bind /mnt/iscsi /etc/iscsi
 mount --bind /mnt/mallee /etc/mallee
 `
-	if _, err := m.Run(ctx, "sh", "-ec", mount); err != nil {
+	if _, err := m.Run(ctx, "sh", "-ec", mount, "sh", m.Disk(0)); err != nil {
 		return err
 	}
 	for name, argv := range map[string][]string{"iscsid": {"iscsid", "-f"}, "multipathd": {"multipathd", "-d"}} {

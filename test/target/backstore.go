@@ -23,24 +23,22 @@ const (
 const (
 	// memory is a tmpfs.
 	memory = "/run/target"
-	// disk is cut into slices for slow backstores.
-	disk   = "/dev/ubda"
 	sector = 512
 )
 
 // makeBackstores makes them all before LIO opens the first: one process for all
 // slices of the disk.
-func (l *lio) makeBackstores(ctx context.Context, list []Backstore) error {
+func (l *lio) makeBackstores(ctx context.Context, w wanted) error {
 	if err := os.MkdirAll(memory, 0o700); err != nil {
 		return err
 	}
 	var slices []string
-	for _, b := range list {
+	for _, b := range w.Backstores {
 		if b.SizeBytes%sector != 0 || b.SizeBytes == 0 {
 			return fmt.Errorf("backstore %s: %d bytes are no whole blocks", b.Name, b.SizeBytes)
 		}
 		if b.Slow {
-			slices = append(slices, l.slice(b))
+			slices = append(slices, l.slice(w.Disk, b))
 		}
 	}
 	if slices != nil {
@@ -48,7 +46,7 @@ func (l *lio) makeBackstores(ctx context.Context, list []Backstore) error {
 			return err
 		}
 	}
-	for _, b := range list {
+	for _, b := range w.Backstores {
 		if err := l.makeBackstore(b); err != nil {
 			return fmt.Errorf("cannot make backstore %s: %w", b.Name, err)
 		}
@@ -57,7 +55,7 @@ func (l *lio) makeBackstores(ctx context.Context, list []Backstore) error {
 }
 
 // slice returns the next slice of the disk in dmsetup's concise form.
-func (l *lio) slice(b Backstore) string {
+func (l *lio) slice(disk string, b Backstore) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	first, sectors := l.next, b.SizeBytes/sector

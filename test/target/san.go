@@ -11,18 +11,21 @@ import (
 )
 
 // SAN steers the target of a machine from the host.
-type SAN struct{ hands *hands.Hands }
+type SAN struct {
+	hands *hands.Hands
+	disk  string // the machine's first, for slow backstores
+}
 
 // Start starts the role san of test/inside in the machine m. What it writes goes to
 // log. The target outlives it.
-func Start(m *lab.Machine, log io.Writer) SAN { return SAN{hands.Start(m, "san", log)} }
+func Start(m *lab.Machine, log io.Writer) SAN { return SAN{hands.Start(m, "san", log), m.Disk(0)} }
 
 // Close ends the role.
 func (s SAN) Close() { s.hands.Close() }
 
 // Make makes backstores.
 func (s SAN) Make(ctx context.Context, list ...Backstore) error {
-	return s.hands.Call(ctx, opMake, list, nil)
+	return s.hands.Call(ctx, opMake, wanted{s.disk, list}, nil)
 }
 
 // Open makes a portal group, and with the first one its target.

@@ -59,7 +59,7 @@ type Seat struct {
 
 // The operations of the role san, with their arguments; none has a result.
 const (
-	opMake    = "make"    // []Backstore
+	opMake    = "make"    // wanted
 	opOpen    = "open"    // TPG
 	opMap     = "map"     // change
 	opSwap    = "swap"    // change
@@ -67,6 +67,12 @@ const (
 	opSuspend = "suspend" // string, the name of a backstore
 	opResume  = "resume"  // the same
 )
+
+// wanted are backstores to make; slow ones are slices of the machine's disk.
+type wanted struct {
+	Disk       string // device
+	Backstores []Backstore
+}
 
 // change puts a backstore, by its name, behind seats, or takes away what is there.
 type change struct {

@@ -2,9 +2,10 @@
 
 // Package guest is what runs as PID 1 in a machine of the lab.
 //
-// A machine boots with a nearly empty boot directory as its root: only the
-// init binary, one Config a machine and mount points. Init stacks a private
-// overlay on the shared root file system, pivots into it, brings up NICs,
+// A machine boots with a nearly empty boot directory as its root, or with a copy of
+// it in its memory: only the init binary, one Config a machine, mount points and the
+// kernel modules that it takes to mount more. Init stacks a private
+// overlay on the shared root file system, moves into it, brings up NICs,
 // kernel modules and udev, and then starts the exec agent and reaps orphans.
 // All that it changes is gone when the machine stops; only disks are kept.
 package guest
@@ -25,14 +26,23 @@ type Config struct {
 	MachineID string   // 32 hex digits, for /etc/machine-id
 	Initiator string   // iSCSI name of this machine's initiator
 	Modules   []string // kernel modules to load, in modprobe's words
-	Network   string   // input of `ip -batch`: NICs, addresses, routes
-	Network6  string   // input of `ip -6 -batch`, or empty on a machine without IPv6
-	Agent     string   // address:port the exec agent listens on
+	// BootModules are files in the boot directory: modules to load before anything is
+	// mounted, in this order.
+	BootModules []string
+	Network     string // input of `ip -batch`: NICs, addresses, routes
+	Network6    string // input of `ip -6 -batch`, or empty on a machine without IPv6
+	Agent       string // address:port the exec agent listens on
 
-	// Directories of the host, mounted through hostfs.
-	RootFS   string // lower layer of /
-	Binaries string // /usr/local/bin
-	Log      string // /var/log; kept, and readable when the machine is dead
+	RootFS        Share  // lower layer of /
+	KernelModules *Share // the kernel's directory of modules, unless that is in RootFS
+	Binaries      Share  // /usr/local/bin
+	Log           Share  // /var/log; kept, and readable when the machine is dead
+}
+
+// Share is a directory of the host, as mount(2) takes it.
+type Share struct {
+	Source, FSType, Data string
+	Write                bool
 }
 
 // Main is init: it sets the machine up as the configuration at path says, runs
@@ -73,6 +83,7 @@ func boot(c Config) error {
 		name string
 		do   func(Config) error
 	}{
+		{"load the modules that the root needs", loadBootModules},
 		{"mount root", mountRoot},
 		{"name the machine", identify},
 		{"load modules", loadModules},

@@ -18,8 +18,11 @@ const (
 	root  = "/root"  // the overlay of both
 )
 
+// BootModules is the directory of Config.BootModules.
+const BootModules = "/modules"
+
 // BootDirs are the directories the boot directory must hold.
-func BootDirs() []string { return []string{lower, upper, root, "/dev", "/proc"} }
+func BootDirs() []string { return []string{lower, upper, root, BootModules, "/dev", "/proc"} }
 
 type mount struct {
 	source, target, fstype string
@@ -43,16 +46,22 @@ func mountAll(mounts []mount) error {
 	return nil
 }
 
+// at is the mount of a share.
+func (s Share) at(target string) mount {
+	m := mount{s.Source, target, s.FSType, unix.MS_RDONLY, s.Data}
+	if s.Write {
+		m.flags = 0
+	}
+	return m
+}
+
 // mountRoot makes the overlay and moves the machine into it.
 func mountRoot(c Config) error {
 	err := mountAll([]mount{
-		{"none", lower, "hostfs", unix.MS_RDONLY, c.RootFS},
+		c.RootFS.at(lower),
 		{"none", upper, "tmpfs", 0, "mode=0755"},
 	})
 	if err != nil {
-		return err
-	}
-	if err := loadOverlay(); err != nil {
 		return err
 	}
 	for _, dir := range []string{upper + "/data", upper + "/work"} {
@@ -67,13 +76,12 @@ func mountRoot(c Config) error {
 	if err := os.Chdir(root); err != nil {
 		return err
 	}
-	// With both arguments "." the old root ends up on top of the new one,
-	// and no directory to keep it in is needed.
-	if err := unix.PivotRoot(".", "."); err != nil {
-		return fmt.Errorf("pivot_root: %w", err)
+	// As switch_root(8) does: an initramfs cannot be pivoted away from.
+	if err := unix.Mount(".", "/", "", unix.MS_MOVE, ""); err != nil {
+		return fmt.Errorf("move %s to /: %w", root, err)
 	}
-	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
-		return fmt.Errorf("umount old root: %w", err)
+	if err := unix.Chroot("."); err != nil {
+		return fmt.Errorf("chroot: %w", err)
 	}
 	if err := os.Chdir("/"); err != nil {
 		return err
@@ -96,32 +104,51 @@ func mountRoot(c Config) error {
 		{"none", "/dev/shm", "tmpfs", 0, ""},
 		{"none", "/run", "tmpfs", 0, "mode=0755"},
 		{"none", "/tmp", "tmpfs", 0, ""},
-		{"none", "/usr/local/bin", "hostfs", unix.MS_RDONLY, c.Binaries},
-		{"none", "/var/log", "hostfs", 0, c.Log},
+		c.Binaries.at("/usr/local/bin"),
+		c.Log.at("/var/log"),
 	})
 	if err != nil {
+		return err
+	}
+	if err := mountModules(c); err != nil {
 		return err
 	}
 	// systemd makes it elsewhere; iscsiadm and LVM lock there.
 	return os.Mkdir("/run/lock", 0o755)
 }
 
-// loadOverlay loads the overlay module, which modprobe cannot do: it lies in
-// the root file system that is mounted with its help.
-func loadOverlay() error {
+// mountModules puts the kernel's modules where modprobe looks for them.
+func mountModules(c Config) error {
+	if c.KernelModules == nil {
+		return nil
+	}
 	var name unix.Utsname
 	if err := unix.Uname(&name); err != nil {
 		return err
 	}
-	release := unix.ByteSliceToString(name.Release[:])
-	path := filepath.Join(lower, "lib/modules", release, "kernel/fs/overlayfs/overlay.ko")
+	dir := filepath.Join("/lib/modules", unix.ByteSliceToString(name.Release[:]))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return c.KernelModules.at(dir).do()
+}
+
+// loadBootModules does what modprobe cannot do: it lies in the root file system that
+// is mounted with their help.
+func loadBootModules(c Config) error {
+	for _, path := range c.BootModules {
+		if err := loadModule(path); err != nil {
+			return fmt.Errorf("load %s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+func loadModule(path string) error {
 	file, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	if err := unix.FinitModule(int(file.Fd()), "", 0); err != nil {
-		return fmt.Errorf("load %s: %w", path, err)
-	}
-	return nil
+	return unix.FinitModule(int(file.Fd()), "", 0)
 }
