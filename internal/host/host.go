@@ -29,12 +29,8 @@ import (
 	"github.com/mallee-io/mallee/internal/openiscsi"
 )
 
-var (
-	//go:embed multipath.conf
-	multipathConf string
-	//go:embed udev.rules
-	udevRules []byte
-)
+//go:embed multipath.conf
+var multipathConf string
 
 // pollingInterval is multipathd's default, in seconds: no_path_retry counts in it.
 const pollingInterval = 5
@@ -54,14 +50,8 @@ type Host struct {
 // set before: that one stays until SetNoPathTimeout. It fails, with the next
 // step, when multipathd does not run.
 func (h *Host) Prepare(ctx context.Context, noPath time.Duration) error {
-	changed, err := h.write("/etc/udev/rules.d/57-mallee.rules", udevRules)
-	if err != nil {
+	if err := h.writeRules(ctx); err != nil {
 		return err
-	}
-	if changed {
-		if _, err := h.Run.Run(ctx, "udevadm", "control", "--reload"); err != nil {
-			return fmt.Errorf("cannot make udev read its rules anew: %w", err)
-		}
 	}
 	if err := h.excludeFromLVM(ctx); err != nil {
 		return err

@@ -25,7 +25,8 @@ import (
 
 const (
 	multipathConf = "/etc/multipath/conf.d/mallee.conf"
-	udevRules     = "/etc/udev/rules.d/57-mallee.rules"
+	udevRules     = "/etc/udev/rules.d/55-mallee.rules"
+	lateUdevRules = "/etc/udev/rules.d/99-z-mallee.rules"
 	lvmConf       = "/etc/lvm/lvmlocal.conf"
 )
 
@@ -157,7 +158,7 @@ func (m *machine) prepare() {
 func TestPrepareKeepsTheHostOutOfVolumes(t *testing.T) {
 	m := newMachine(t)
 	m.prepare()
-	for _, file := range []string{multipathConf, udevRules, lvmConf} {
+	for _, file := range []string{multipathConf, udevRules, lateUdevRules, lvmConf} {
 		if text := m.read(file); !strings.HasPrefix(text, "# Written by malleed; changes are overwritten.\n") {
 			t.Errorf("%s does not say whose it is:\n%s", file, text)
 		}
@@ -165,13 +166,14 @@ func TestPrepareKeepsTheHostOutOfVolumes(t *testing.T) {
 		if err != nil || info.Mode() != 0o644 {
 			t.Errorf("%s: mode %v, %v", file, info.Mode(), err)
 		}
-		if rest, _ := filepath.Glob(filepath.Join(m.Root, filepath.Dir(file), "*")); len(rest) != 1 {
+		if rest, _ := filepath.Glob(filepath.Join(m.Root, filepath.Dir(file), "*new*")); rest != nil {
 			t.Errorf("files left beside it: %q", rest)
 		}
 	}
 	for file, want := range map[string][]string{
 		multipathConf: {`vendor "MALLEE"`, "no_path_retry 24\n", `skip_kpartx "yes"`, `user_friendly_names "no"`},
-		udevRules:     {`ATTRS{vendor}=="MALLEE*"`, `ENV{DM_UUID}=="mpath-360014056d6c6c65*"`, `ENV{DM_NOSCAN}="1"`},
+		udevRules:     {`ATTRS{vendor}=="MALLEE*"`, `ATTR{dm/uuid}=="mpath-360014056d6c6c65*"`, `ENV{DM_NOSCAN}="1"`},
+		lateUdevRules: {`ENV{DM_UUID}=="mpath-360014056d6c6c65*"`},
 		lvmConf:       {"r|^/dev/mallee/|", "r|^/dev/disk/by-id/dm-uuid-mpath-360014056d6c6c65|"},
 	} {
 		for _, w := range want {
@@ -213,7 +215,7 @@ func TestPrepareAgainChangesNothing(t *testing.T) {
 	m.prepare()
 	m.calls()
 	old := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	files := []string{multipathConf, udevRules, lvmConf}
+	files := []string{multipathConf, udevRules, lateUdevRules, lvmConf}
 	for _, file := range files {
 		if err := os.Chtimes(filepath.Join(m.Root, file), old, old); err != nil {
 			t.Fatal(err)
