@@ -5,6 +5,7 @@ package dm
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -75,7 +76,7 @@ func (m *mapper) start(s Spec) (Device, error) {
 	h.targetCount = 1
 	table := target{sectors: s.SizeBytes / sectorSize, kind: "multipath", text: s.parameters()}
 	if _, err := m.call(tableLoad, &h, appendTarget(nil, table)); errors.Is(err, unix.EBUSY) {
-		return Device{}, fmt.Errorf("one of %v is mounted or opened exclusively: %w", s.Paths, ErrBusy)
+		return Device{}, m.claimed(s)
 	} else if err != nil {
 		return Device{}, fmt.Errorf("load the table over %v: %w", s.Paths, err)
 	}
@@ -126,14 +127,28 @@ func (s Spec) check() error {
 // _dm_claim_ptr), so that two maps may have one path.
 func (m *mapper) checkHolders(s Spec) error {
 	for _, p := range s.Paths {
-		dir := filepath.Join(m.sys, "dev", "block", p.String())
-		for _, pattern := range []string{"holders/*", "*/holders/*"} { // the disk's, its partitions'
-			if holders, _ := filepath.Glob(filepath.Join(dir, pattern)); len(holders) > 0 {
-				return fmt.Errorf("path %v is part of %s: %w", p, filepath.Base(holders[0]), ErrBusy)
-			}
+		if holders, _ := os.ReadDir(m.holders(p)); len(holders) > 0 {
+			return fmt.Errorf("path %v is part of %s: %w", p, holders[0].Name(), ErrBusy)
 		}
 	}
 	return nil
+}
+
+// claimed says why the kernel refuses one of the paths: somebody has claimed it or
+// a partition of it. Of who has mounted or opened it the kernel tells nothing.
+func (m *mapper) claimed(s Spec) error {
+	for _, p := range s.Paths {
+		partitions := filepath.Join(filepath.Dir(m.holders(p)), "*", "holders", "*")
+		if holders, _ := filepath.Glob(partitions); len(holders) > 0 {
+			return fmt.Errorf("a partition of path %v is part of %s: %w", p, filepath.Base(holders[0]), ErrBusy)
+		}
+	}
+	return fmt.Errorf("one of %v is mounted or opened exclusively: %w", s.Paths, ErrBusy)
+}
+
+// holders is the directory of the devices that a device is part of.
+func (m *mapper) holders(n Number) string {
+	return filepath.Join(m.sys, "dev", "block", n.String(), "holders")
 }
 
 // inTheWay says what device has kept a map from being made.

@@ -58,8 +58,11 @@ func TestCreateMultipathFails(t *testing.T) {
 			want:   ErrBusy, says: "path 65:32 is part of dm-7",
 		},
 		"a partition of a path is part of another device": {
-			kernel: func(k *kernel) { k.hold("8:16", "sdb1/holders/md0") },
-			want:   ErrBusy, says: "path 8:16 is part of md0",
+			kernel: func(k *kernel) {
+				k.taken["8:16"] = true
+				k.hold("8:16", "sdb1/holders/md0")
+			},
+			want: ErrBusy, says: "a partition of path 8:16 is part of md0",
 		},
 		"a path is mounted": {
 			kernel: func(k *kernel) { k.taken["8:16"] = true },

@@ -100,8 +100,8 @@ type mapper struct {
 // controlFile is how the device mapper is asked.
 const controlFile = "/dev/mapper/control"
 
-// ask opens the control file for one question. To open it costs about as much as
-// one ioctl; to hold it would gain nothing that can be noticed.
+// ask opens the control file for one question. To open it costs no more than an
+// ioctl does; to hold it would gain nothing that can be noticed.
 func ask[T any](question func(*mapper) (T, error)) (T, error) {
 	// Not os.OpenFile: it would have the runtime poll the file, which can be polled.
 	fd, err := unix.Open(controlFile, unix.O_RDWR|unix.O_CLOEXEC, 0)
