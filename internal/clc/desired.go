@@ -50,6 +50,7 @@ func (v *view) partitionState(partition string) *cloudv1.PartitionState {
 		s.Exports = append(s.Exports, &cloudv1.DesiredExport{
 			VolumeId: id, InstanceId: string(a.InstanceID), Initiator: string(a.Initiator),
 			Generation: a.Generation, Wanted: !a.Released, RequestId: string(a.RequestID), Chap: chap(node.CHAP, settings),
+			Export: exportMessage(a.Export),
 		})
 	}
 	return s
@@ -67,14 +68,19 @@ func (v *view) nodeState(r nodeRecord) *cloudv1.NodeState {
 		a := v.attachments[id]
 		d := &cloudv1.DesiredAttachment{
 			VolumeId: id, Generation: a.Generation, Wanted: a.Wanted, RequestId: string(a.RequestID),
-			SizeBytes: v.volumes[id].bytes(),
-		}
-		if e := a.Export; e != nil {
-			d.Export = &cloudv1.Export{Target: string(e.Target), Lun: uint32(e.LUN), Wwid: string(e.WWID), Portals: e.Portals}
+			SizeBytes: v.volumes[id].bytes(), Export: exportMessage(a.Export),
 		}
 		s.Attachments = append(s.Attachments, d)
 	}
 	return s
+}
+
+// exportMessage returns what is told of an export, nil for none.
+func exportMessage(e *mallee.Export) *cloudv1.Export {
+	if e == nil {
+		return nil
+	}
+	return &cloudv1.Export{Target: string(e.Target), Lun: uint32(e.LUN), Wwid: string(e.WWID), Portals: e.Portals}
 }
 
 // chap returns what a node proves itself with: its own secret, under its own name

@@ -22,7 +22,7 @@ func (s *sc) sized(id mallee.VolumeID, gib int, failed bool, message string) {
 func (s *sc) grow(id mallee.VolumeID, gib int) {
 	s.t.Helper()
 	s.until("how large the volume shall be", func(m *cloudv1.PartitionState) bool {
-		return m.Volumes[0].VolumeId == string(id) && m.Volumes[0].GrowToBytes == gibibytes(gib) && m.Volumes[0].SizeBytes == 0
+		return len(m.Volumes) == 1 && m.Volumes[0].VolumeId == string(id) && m.Volumes[0].GrowToBytes == gibibytes(gib) && m.Volumes[0].SizeBytes == 0
 	})
 }
 

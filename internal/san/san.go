@@ -54,24 +54,38 @@ type SAN interface {
 	// Export offers a volume to initiator and MUST NOT offer it to any other. The
 	// LUN MUST be above 0, MUST be no other export's of that initiator, and MUST
 	// stay the same for as long as the export exists, also when the SAN restarts.
-	// After Unexport a LUN SHOULD be given again as late as possible: an initiator
-	// that has not dropped the old device would take the new volume for it. A
-	// volume that is not there MUST be NotFound.
+	// A volume that is not there MUST be NotFound, an initiator without a free LUN
+	// Exhausted.
+	//
+	// An initiator that still has a disk of one volume would take another volume at
+	// the same LUN for it. So a LUN that is retired MUST NOT be given to another
+	// volume, and MUST be given to its own when that is exported again. Held are the
+	// LUNs at which initiator may have disks, of this and of other volumes, as far as
+	// the caller knows: those that the SAN knows nothing of MUST be retired, those
+	// that it does MUST stay as they are. A LUN SHOULD come to another volume as late
+	// as possible.
 	//
 	// From then on initiator MUST prove itself with chap when it logs in, for this
 	// and all its other exports; sessions that it has MUST go on. The zero CHAP asks
 	// for no proof, which a SAN MAY refuse as Invalid. A SAN MUST NOT tell the
 	// password to anybody, in Exports or in an error for example.
-	Export(ctx context.Context, id mallee.VolumeID, initiator mallee.IQN, chap mallee.CHAP) (mallee.Export, error)
+	Export(ctx context.Context, id mallee.VolumeID, initiator mallee.IQN, chap mallee.CHAP, held Seats) (mallee.Export, error)
 
 	// Unexport takes the offer back. When it returns nil, no write of that
 	// initiator can reach the volume any more, also none that was in flight.
 	// Exports to other initiators MUST NOT notice. No such export, and no such
 	// volume, MUST be success.
-	Unexport(ctx context.Context, id mallee.VolumeID, initiator mallee.IQN) error
+	//
+	// The LUN of the export MUST be retired unless it is released: the LUN at which
+	// the initiator has confirmed to have no disk of this volume any more, or 0 if it
+	// has confirmed nothing. If the released one was retired for this volume before,
+	// it MUST be free then.
+	Unexport(ctx context.Context, id mallee.VolumeID, initiator mallee.IQN, released uint16) error
 
-	// Exports lists all exports, sorted by volume and initiator.
-	Exports(ctx context.Context) ([]Export, error)
+	// Exports lists all exports, and the retired LUNs with the exports that they
+	// were, both sorted by volume and initiator. A retired LUN of a volume that is
+	// exported to the same initiator at another LUN MUST NOT be listed.
+	Exports(ctx context.Context) (exports, retired []Export, err error)
 }
 
 // Login is what a caller proves itself with to a SAN that asks for a user and a
@@ -122,6 +136,9 @@ type Volume struct {
 	SizeBytes uint64
 	WWID      mallee.WWID
 }
+
+// Seats are LUNs of one initiator, with the volume that each is.
+type Seats map[uint16]mallee.VolumeID
 
 // Export is one volume offered to one initiator.
 type Export struct {

@@ -4,8 +4,10 @@ package sc
 
 import (
 	"context"
+	"math"
 	"time"
 
+	"github.com/mallee-io/mallee"
 	cloudv1 "github.com/mallee-io/mallee/api/cloud/v1"
 	"github.com/mallee-io/mallee/internal/san"
 )
@@ -17,7 +19,9 @@ const lookTimeout = time.Minute
 type inventory struct {
 	volumes map[key]san.Volume
 	exports map[key]san.Export
+	retired []san.Export // LUNs that are kept from other volumes
 	pool    *cloudv1.Pool
+	target  mallee.IQN
 	portals []string // that the SAN advertises
 }
 
@@ -32,12 +36,13 @@ func take(ctx context.Context, s san.SAN) (*inventory, error) {
 	if err != nil {
 		return nil, err
 	}
-	exports, err := s.Exports(ctx)
+	exports, retired, err := s.Exports(ctx)
 	if err != nil {
 		return nil, err
 	}
 	have := &inventory{
-		volumes: map[key]san.Volume{}, exports: map[key]san.Export{}, portals: info.Portals,
+		volumes: map[key]san.Volume{}, exports: map[key]san.Export{}, retired: retired,
+		target: info.Target, portals: info.Portals,
 		pool: &cloudv1.Pool{
 			SizeBytes: info.PoolSizeBytes, FreeBytes: info.PoolFreeBytes,
 			PromisedBytes: info.PromisedBytes, PromiseLimitBytes: info.PromiseLimitBytes,
@@ -52,6 +57,16 @@ func take(ctx context.Context, s san.SAN) (*inventory, error) {
 		have.exports[key{string(e.VolumeID), string(e.Initiator)}] = e
 	}
 	return have, nil
+}
+
+// lun returns the LUN of this SAN that a node was told for an export, 0 for none: what
+// it was told of another SAN says nothing of this one's LUNs.
+func (have *inventory) lun(d *cloudv1.DesiredExport) uint16 {
+	e := d.GetExport()
+	if e.GetTarget() != string(have.target) || e.GetLun() > math.MaxUint16 {
+		return 0
+	}
+	return uint16(e.GetLun())
 }
 
 // logStrange tells, once each, of what the SAN holds and no wish names. It is

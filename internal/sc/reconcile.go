@@ -147,6 +147,11 @@ func (r *reconciler) step(ctx context.Context) *cloudv1.PartitionReport {
 	for _, d := range r.want.GetExports() {
 		report.Exports = append(report.Exports, r.export(ctx, d, have))
 	}
+	for _, e := range have.retired {
+		report.Retired = append(report.Retired, &cloudv1.RetiredLUN{
+			VolumeId: string(e.VolumeID), Initiator: string(e.Initiator), Export: exportMessage(e),
+		})
+	}
 	r.logStrange(ctx, have)
 	return report
 }

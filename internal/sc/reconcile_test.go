@@ -88,11 +88,11 @@ func (s *slowSAN) CreateVolume(ctx context.Context, v san.VolumeSpec) (san.Volum
 	return s.SAN.CreateVolume(ctx, v)
 }
 
-func (s *slowSAN) Export(ctx context.Context, id mallee.VolumeID, initiator mallee.IQN, chap mallee.CHAP) (mallee.Export, error) {
+func (s *slowSAN) Export(ctx context.Context, id mallee.VolumeID, initiator mallee.IQN, chap mallee.CHAP, held san.Seats) (mallee.Export, error) {
 	s.mu.Lock()
 	s.exported++
 	s.mu.Unlock()
-	return s.SAN.Export(ctx, id, initiator, chap)
+	return s.SAN.Export(ctx, id, initiator, chap, held)
 }
 
 // bench is a reconciler on a SAN, in a bubble.
@@ -210,7 +210,7 @@ func TestNothingUnnamedIsTouched(t *testing.T) {
 		if diff := cmp.Diff([]string{vol1, vol2}, b.volumes(t)); diff != "" {
 			t.Error(diff)
 		}
-		if exports, err := b.san.Exports(t.Context()); err != nil || len(exports) != 1 {
+		if exports, _, err := b.san.Exports(t.Context()); err != nil || len(exports) != 1 {
 			t.Errorf("exports %v, %v", exports, err)
 		}
 	})
@@ -231,7 +231,7 @@ func TestAVolumeWithAnExportThatNobodyNamesIsLeftToItsUser(t *testing.T) {
 		if v := b.want(gone).Volumes[0]; !v.Present || !strings.Contains(v.Message, node) {
 			t.Errorf("the wish to remove it: %v", v)
 		}
-		if exports, err := b.san.Exports(t.Context()); err != nil || len(exports) != 1 {
+		if exports, _, err := b.san.Exports(t.Context()); err != nil || len(exports) != 1 {
 			t.Errorf("exports %v, %v", exports, err)
 		}
 		there.Wanted = false // attached there again, and detached

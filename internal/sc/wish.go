@@ -117,7 +117,7 @@ func (r *reconciler) export(ctx context.Context, d *cloudv1.DesiredExport, have 
 		VolumeId: d.GetVolumeId(), InstanceId: d.GetInstanceId(), Generation: d.GetGeneration(), Present: present,
 	}
 	if present {
-		report.Export = &cloudv1.Export{Target: string(e.Target), Lun: uint32(e.LUN), Wwid: string(e.WWID), Portals: e.Portals}
+		report.Export = exportMessage(e)
 	}
 	chap := mallee.CHAP{Username: d.GetChap().GetUsername(), Password: d.GetChap().GetPassword()}
 	work := work{key: k, request: d.GetRequestId(), instance: d.GetInstanceId()}
@@ -140,8 +140,9 @@ func (r *reconciler) export(ctx context.Context, d *cloudv1.DesiredExport, have 
 		// the secret changes.
 		report.Known = present
 		work.op = "export"
+		held := r.held(initiator, have)
 		work.do = func(ctx context.Context, s SAN) error {
-			_, err := s.Export(ctx, id, initiator, chap)
+			_, err := s.Export(ctx, id, initiator, chap, held)
 			return err
 		}
 		if r.start(ctx, work) {
@@ -152,11 +153,29 @@ func (r *reconciler) export(ctx context.Context, d *cloudv1.DesiredExport, have 
 	default:
 		report.Known = present
 		work.op, work.removes = "unexport", true
-		work.do = func(ctx context.Context, s SAN) error { return s.Unexport(ctx, id, initiator) }
+		released := have.lun(d)
+		work.do = func(ctx context.Context, s SAN) error { return s.Unexport(ctx, id, initiator, released) }
 		r.start(ctx, work)
 	}
 	report.Message = r.trouble[k].message
 	return report
+}
+
+// held returns the LUNs that an initiator was told of, and has not been asked to let
+// go of.
+func (r *reconciler) held(initiator mallee.IQN, have *inventory) san.Seats {
+	seats := san.Seats{}
+	for _, d := range r.want.GetExports() {
+		if lun := have.lun(d); lun != 0 && d.GetWanted() && d.GetInitiator() == string(initiator) {
+			seats[lun] = mallee.VolumeID(d.GetVolumeId())
+		}
+	}
+	return seats
+}
+
+// exportMessage returns what is told of an export.
+func exportMessage(e san.Export) *cloudv1.Export {
+	return &cloudv1.Export{Target: string(e.Target), Lun: uint32(e.LUN), Wwid: string(e.WWID), Portals: e.Portals}
 }
 
 // hopeless tells whether making or growing a volume need not be tried again.

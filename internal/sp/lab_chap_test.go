@@ -19,7 +19,7 @@ func (r *labRun) chap() {
 	}
 	v := r.volume(r.initiator)
 	defer func() {
-		r.must(r.client.Unexport(r.ctx, v.ID, r.initiator))
+		r.must(r.client.Unexport(r.ctx, v.ID, r.initiator, 0))
 		r.must(r.client.DeleteVolume(r.ctx, v.ID))
 	}()
 	wrong := secret
@@ -36,7 +36,7 @@ func (r *labRun) chap() {
 	sessions := r.run(r.nc1, "iscsiadm", "-m", "session")
 
 	// A new secret ends no session, and is asked for by the next login.
-	_, err := r.client.Export(r.ctx, v.ID, r.initiator, wrong)
+	_, err := r.client.Export(r.ctx, v.ID, r.initiator, wrong, nil)
 	r.must(err)
 	r.run(r.nc1, "dd", "if="+r.device(v), "of=/dev/null", "bs=4k", "count=1", "iflag=direct")
 	if now := r.run(r.nc1, "iscsiadm", "-m", "session"); now != sessions {

@@ -57,7 +57,7 @@ func (r *labRun) grown() {
 	}
 	r.run(r.nc1, "dd", "if=/dev/zero", "of="+device, "bs=64k", "count=10", "seek=20000", "oflag=direct")
 	r.logout()
-	r.must(r.client.Unexport(r.ctx, v.ID, r.initiator))
+	r.must(r.client.Unexport(r.ctx, v.ID, r.initiator, 0))
 	// One that has no device, as after a reboot, grows too, and gets none by that.
 	r.run(r.san, "lvchange", "--activate", "n", "mallee/"+string(v.ID))
 	_, err = r.client.ResizeVolume(r.ctx, v.ID, 3*mallee.GiB)
@@ -120,7 +120,7 @@ func (r *labRun) zeroed() san.Volume {
 	if seen := r.run(r.san, "sh", "-c", "dd if=/dev/mapper/small-mallee--pool_tdata bs=1M count=1 skip=800 2>/dev/null | grep --count "+oldBytes+"; true"); seen == "0" {
 		r.Error("the pool does not hold what was written, so that the test proves nothing")
 	}
-	r.must(r.client.Unexport(r.ctx, old.ID, nobody))
+	r.must(r.client.Unexport(r.ctx, old.ID, nobody, 0))
 	r.must(r.client.DeleteVolume(r.ctx, old.ID))
 
 	v := r.volume(r.initiator)

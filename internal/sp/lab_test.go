@@ -197,7 +197,7 @@ func (r *labRun) volume(initiator mallee.IQN) san.Volume {
 	v, err := r.client.CreateVolume(r.ctx, san.VolumeSpec{ID: mallee.NewVolumeID(), SizeBytes: mallee.GiB})
 	r.must(err)
 	created := time.Now()
-	e, err := r.client.Export(r.ctx, v.ID, initiator, secret)
+	e, err := r.client.Export(r.ctx, v.ID, initiator, secret, nil)
 	r.must(err)
 	r.Logf("%s: created in %v, exported as LUN %d in %v", v.ID, created.Sub(began), e.LUN, time.Since(created))
 	return v
@@ -239,15 +239,15 @@ func (r *labRun) exported() {
 
 	for _, v := range []san.Volume{vGPT, vPV, vMD} {
 		began := time.Now()
-		r.must(r.client.Unexport(r.ctx, v.ID, initiator))
+		r.must(r.client.Unexport(r.ctx, v.ID, initiator, 0))
 		r.Logf("%s: unexported in %v", v.ID, time.Since(began))
 		if _, err := r.nc1.Run(r.ctx, "dd", "if=/dev/zero", "of="+dev(v), "bs=4k", "count=1", "oflag=direct"); err == nil {
 			r.Errorf("a write to %s went through after it was taken back", v.ID)
 		}
 		r.must(r.client.DeleteVolume(r.ctx, v.ID))
 	}
-	r.must(r.client.Unexport(r.ctx, r.spare.ID, nobody))
-	r.must(r.client.Unexport(r.ctx, r.spare.ID, initiator))
+	r.must(r.client.Unexport(r.ctx, r.spare.ID, nobody, 0))
+	r.must(r.client.Unexport(r.ctx, r.spare.ID, initiator, 0))
 	r.must(r.client.DeleteVolume(r.ctx, r.spare.ID))
 	r.logout()
 }
@@ -313,7 +313,7 @@ func (r *labRun) killed(device string) {
 // rebooted asserts that exports come back with their LUNs, and that the machine
 // opened nothing of what is inside the volumes.
 func (r *labRun) rebooted(v san.Volume) {
-	before, err := r.client.Exports(r.ctx)
+	before, _, err := r.client.Exports(r.ctx)
 	r.must(err)
 	const state = "/var/lib/mallee/sp/exports.json"
 	saved, err := r.san.ReadFile(r.ctx, state) // The lab's machines forget their files.
@@ -325,7 +325,7 @@ func (r *labRun) rebooted(v san.Volume) {
 	r.run(r.san, "modprobe", "--all", "md_mod", "raid1")
 	r.tempt(before)
 	r.start()
-	after, err := r.client.Exports(r.ctx)
+	after, _, err := r.client.Exports(r.ctx)
 	r.must(err)
 	if diff := cmp.Diff(before, after); diff != "" {
 		r.Errorf("exports after the reboot: %s", diff)
@@ -360,7 +360,7 @@ func (r *labRun) drained(v san.Volume, initiator mallee.IQN, device string) {
 	}
 	short, cancel := context.WithTimeout(r.ctx, 3*time.Second)
 	defer cancel()
-	if err := r.client.Unexport(short, v.ID, initiator); mallee.KindOf(err) != mallee.Unavailable {
+	if err := r.client.Unexport(short, v.ID, initiator, 0); mallee.KindOf(err) != mallee.Unavailable {
 		r.Errorf("with a write in flight Unexport returned %v, want unavailable", err)
 	}
 	r.beside(initiator)
@@ -368,7 +368,7 @@ func (r *labRun) drained(v san.Volume, initiator mallee.IQN, device string) {
 	r.start()
 	r.beside(initiator)
 	r.run(r.san, "dmsetup", "resume", name)
-	r.must(r.client.Unexport(r.ctx, v.ID, initiator))
+	r.must(r.client.Unexport(r.ctx, v.ID, initiator, 0))
 	code, err := write.Wait(r.ctx)
 	r.Logf("the write in flight ended with exit code %d, %v", code, err)
 }
@@ -380,10 +380,10 @@ func (r *labRun) beside(initiator mallee.IQN) {
 	defer cancel()
 	began := time.Now()
 	for _, to := range []mallee.IQN{initiator, nobody} {
-		if err := r.client.Unexport(short, r.spare.ID, to); err != nil {
+		if err := r.client.Unexport(short, r.spare.ID, to, 0); err != nil {
 			r.Errorf("unexport from %s while another volume drains: %v", to, err)
 		}
-		if _, err := r.client.Export(short, r.spare.ID, to, secret); err != nil {
+		if _, err := r.client.Export(short, r.spare.ID, to, secret, nil); err != nil {
 			r.Errorf("export to %s while another volume drains: %v", to, err)
 		}
 	}

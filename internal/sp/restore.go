@@ -9,6 +9,7 @@ import (
 	"github.com/mallee-io/mallee"
 	"github.com/mallee-io/mallee/internal/lio"
 	"github.com/mallee-io/mallee/internal/lvm"
+	"github.com/mallee-io/mallee/internal/sp/ledger"
 )
 
 // restore makes pool and target, and brings back every export. After a reboot
@@ -24,19 +25,19 @@ func (s *Server) restore(ctx context.Context, portals []netip.AddrPort) error {
 	if err := s.exports.adopt(s.target.Mappings()); err != nil {
 		return err
 	}
-	wanted := s.exports.wanted()
+	wanted := s.exports.Exports()
 	volumes, err := s.activate(ctx, wanted)
 	if err != nil {
 		return err
 	}
 	for _, m := range wanted {
-		log := s.log.With("volume_id", m.Backstore, "initiator", m.Initiator, "lun", m.LUN)
-		v, there := volumes[m.Backstore]
+		log := s.log.With("volume_id", m.Volume, "initiator", m.Initiator, "lun", m.LUN)
+		v, there := volumes[string(m.Volume)]
 		if !there {
 			log.ErrorContext(ctx, "export not restored: its volume is not there")
 			continue
 		}
-		if _, err := s.establish(ctx, v, m); err != nil {
+		if _, err := s.establish(ctx, v, mapping(m)); err != nil {
 			s.logFailure(ctx, log, "export not restored", err)
 			continue
 		}
@@ -51,14 +52,14 @@ func (s *Server) restore(ctx context.Context, portals []netip.AddrPort) error {
 // lvm: nodes wait for their paths for a bounded time, and hundreds of runs would
 // take longer than that. It returns our volumes by id. One that it could not
 // activate is left for establish to try alone.
-func (s *Server) activate(ctx context.Context, wanted []lio.Mapping) (map[string]lvm.Volume, error) {
+func (s *Server) activate(ctx context.Context, wanted []ledger.Export) (map[string]lvm.Volume, error) {
 	contents, err := s.contents(ctx)
 	if err != nil {
 		return nil, err
 	}
 	isWanted := map[string]bool{}
 	for _, m := range wanted {
-		isWanted[m.Backstore] = true
+		isWanted[string(m.Volume)] = true
 	}
 	var names []string
 	for _, v := range contents.Volumes {
@@ -117,7 +118,7 @@ func (s *Server) establish(ctx context.Context, v lvm.Volume, m lio.Mapping) (is
 func (s *Server) authenticate(initiator mallee.IQN) error {
 	s.authenticating.Lock()
 	defer s.authenticating.Unlock()
-	chap := s.exports.secret(initiator)
+	chap := s.exports.Secret(initiator)
 	if chap == (mallee.CHAP{}) {
 		return nil
 	}

@@ -29,6 +29,7 @@ import (
 	"github.com/mallee-io/mallee/internal/command"
 	"github.com/mallee-io/mallee/internal/lio"
 	"github.com/mallee-io/mallee/internal/lvm"
+	"github.com/mallee-io/mallee/internal/sp/ledger"
 )
 
 // How our volumes show themselves on the SAN. Hosts tell udev, LVM and multipath
@@ -126,13 +127,13 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	remembered, err := loadExports(filepath.Join(o.StateDir, "exports.json"))
+	remembered, err := ledger.Open(ledger.Disk(filepath.Join(o.StateDir, "exports.json")))
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{
 		name: o.Name, iqn: o.Target, log: o.Log,
-		volumes: o.Volumes, target: target, exports: remembered,
+		volumes: o.Volumes, target: target, exports: &exports{Ledger: remembered, live: map[ledger.Key]bool{}},
 		pool: o.VolumeGroup + "/" + o.Pool, overcommit: cmp.Or(o.Overcommit, 10),
 		dataAlarm: cmp.Or(o.DataAlarm, 80), metadataAlarm: cmp.Or(o.MetadataAlarm, 80),
 	}

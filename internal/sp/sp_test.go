@@ -101,7 +101,14 @@ func chap(password string) *spv1.Chap { return &spv1.Chap{Username: "node", Pass
 
 func unexport(t *testing.T, s *sp.Server, id, initiator string) {
 	t.Helper()
-	if _, err := s.UnexportVolume(t.Context(), &spv1.UnexportVolumeRequest{VolumeId: id, Initiator: initiator}); err != nil {
+	release(t, s, id, initiator, 0)
+}
+
+// release unexports a volume of which the initiator has confirmed that it has no
+// disk at a LUN.
+func release(t *testing.T, s *sp.Server, id, initiator string, lun uint32) {
+	t.Helper()
+	if _, err := s.UnexportVolume(t.Context(), &spv1.UnexportVolumeRequest{VolumeId: id, Initiator: initiator, ReleasedLun: lun}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -137,7 +144,7 @@ func TestExportsComeBackAfterAReboot(t *testing.T) {
 	create(t, s, vol1)
 	create(t, s, vol2)
 	export(t, s, vol2, nc1)
-	unexport(t, s, vol2, nc1) // so that the LUN of vol1 is not the first
+	release(t, s, vol2, nc1, 1) // so that the LUN of vol1 is not the first
 	want := []*spv1.Export{export(t, s, vol1, nc1)}
 
 	m.reboot()
@@ -151,6 +158,43 @@ func TestExportsComeBackAfterAReboot(t *testing.T) {
 	// LUN 1 was taken back before the reboot and is still not given anew.
 	if e := export(t, s, vol2, nc1); e.GetLun() != 3 {
 		t.Errorf("LUN %d after the reboot, want 3", e.GetLun())
+	}
+}
+
+func TestALUNThatWasNotReleasedComesToNoOtherVolume(t *testing.T) {
+	m := newMachine(t)
+	s := m.start(t)
+	create(t, s, vol1)
+	create(t, s, vol2)
+	retired := export(t, s, vol1, nc1)
+	unexport(t, s, vol1, nc1)
+	list, err := s.ListExports(t.Context(), &spv1.ListExportsRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(&spv1.ListExportsResponse{Retired: []*spv1.Export{retired}}, list, protocmp.Transform()); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := s.DeleteVolume(t.Context(), &spv1.DeleteVolumeRequest{VolumeId: vol1}); err != nil {
+		t.Errorf("its volume cannot go: %v", err)
+	}
+	// The file is lost with the machine's power, and the caller knows of a disk.
+	if err := os.Remove(filepath.Join(m.stateDir, "exports.json")); err != nil {
+		t.Fatal(err)
+	}
+	m.reboot()
+	s = m.start(t)
+	r, err := s.ExportVolume(t.Context(), &spv1.ExportVolumeRequest{
+		VolumeId: vol2, Initiator: nc1, Chap: chap(password), Held: []*spv1.Seat{{VolumeId: vol1, Lun: 1}, {VolumeId: vol2, Lun: 1 << 20}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := r.GetExport().GetLun(); got == retired.GetLun() {
+		t.Errorf("LUN %d has come to %s, and the node may still have %s there", got, vol2, vol1)
+	}
+	if _, err := s.UnexportVolume(t.Context(), &spv1.UnexportVolumeRequest{VolumeId: vol2, Initiator: nc1, ReleasedLun: 1 << 16}); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("error %v for a LUN that cannot be, want InvalidArgument", err)
 	}
 }
 
@@ -334,7 +378,7 @@ func TestAnInitiatorWithoutLUNsLeftIsTold(t *testing.T) {
 		LUN       int             `json:"lun"`
 	}
 	var all []entry
-	for lun := 1; lun <= 255; lun++ {
+	for lun := 1; lun <= 16383; lun++ {
 		all = append(all, entry{mallee.NewVolumeID(), nc1, lun})
 	}
 	cache, err := json.Marshal(map[string]any{"version": 1, "exports": all})
@@ -367,7 +411,7 @@ func TestTheCacheIsPrivateAndVersioned(t *testing.T) {
 		t.Errorf("mode %v, want 0600", info.Mode())
 	}
 	for name, content := range map[string]string{
-		"a later schema":     `{"version": 3}`,
+		"a later schema":     `{"version": 4}`,
 		"no JSON":            `{`,
 		"a LUN twice":        `{"version":1,"exports":[{"volume_id":"` + vol1 + `","initiator":"` + nc1 + `","lun":1},{"volume_id":"` + vol2 + `","initiator":"` + nc1 + `","lun":1}]}`,
 		"a path as a volume": `{"version":1,"exports":[{"volume_id":"../x","initiator":"` + nc1 + `","lun":1}]}`,
@@ -389,9 +433,11 @@ func TestEachChangeIsLoggedOnce(t *testing.T) {
 		create(t, s, vol1)
 		export(t, s, vol1, nc1)
 	}
-	for range 2 {
-		unexport(t, s, vol1, nc1)
+	for _, released := range []uint32{0, 0, 1, 1} {
+		release(t, s, vol1, nc1, released)
 	}
+	export(t, s, vol1, nc1)
+	release(t, s, vol1, nc1, 2)
 	var got []string
 	for d := json.NewDecoder(&m.log); d.More(); {
 		var line struct {
@@ -404,7 +450,12 @@ func TestEachChangeIsLoggedOnce(t *testing.T) {
 		}
 		got = append(got, line.Msg+" "+line.VolumeID+" "+line.Initiator)
 	}
-	want := []string{"volume created " + vol1 + " ", "volume exported " + vol1 + " " + nc1, "volume unexported " + vol1 + " " + nc1}
+	want := []string{
+		"volume created " + vol1 + " ", "volume exported " + vol1 + " " + nc1,
+		"volume unexported; its LUN is kept for it, since the node has not confirmed that it has let go " + vol1 + " " + nc1,
+		"LUN is free again: the node has confirmed that it has let go " + vol1 + " " + nc1,
+		"volume exported " + vol1 + " " + nc1, "volume unexported " + vol1 + " " + nc1,
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

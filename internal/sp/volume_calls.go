@@ -92,7 +92,7 @@ func (s *Server) DeleteVolume(ctx context.Context, r *spv1.DeleteVolumeRequest) 
 
 	// An export that nobody wants any more is told by name, so that it can be
 	// taken back: the volume could not be deleted otherwise.
-	if to := s.exports.initiators(id); len(to) > 0 {
+	if to := s.exports.Initiators(id); len(to) > 0 {
 		return nil, status.Errorf(codes.FailedPrecondition, "it is exported to %s", strings.Join(to, ", "))
 	}
 	// A backstore that a broken off Unexport left would hold the device open.

@@ -86,7 +86,7 @@ func (x AttachmentReport_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use AttachmentReport_State.Descriptor instead.
 func (AttachmentReport_State) EnumDescriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{23, 0}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{24, 0}
 }
 
 type RenewRequest struct {
@@ -534,7 +534,10 @@ type DesiredExport struct {
 	Wanted    bool   `protobuf:"varint,5,opt,name=wanted,proto3" json:"wanted,omitempty"`
 	RequestId string `protobuf:"bytes,6,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// chap is what the SAN shall ask the initiator for.
-	Chap          *Chap `protobuf:"bytes,7,opt,name=chap,proto3" json:"chap,omitempty"`
+	Chap *Chap `protobuf:"bytes,7,opt,name=chap,proto3" json:"chap,omitempty"`
+	// export is what the node was told, and what it has let go of when wanted is
+	// false; unset while it was told of none.
+	Export        *Export `protobuf:"bytes,8,opt,name=export,proto3" json:"export,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -618,6 +621,13 @@ func (x *DesiredExport) GetChap() *Chap {
 	return nil
 }
 
+func (x *DesiredExport) GetExport() *Export {
+	if x != nil {
+		return x.Export
+	}
+	return nil
+}
+
 type PartitionReport struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Partition string                 `protobuf:"bytes,1,opt,name=partition,proto3" json:"partition,omitempty"`
@@ -628,7 +638,11 @@ type PartitionReport struct {
 	// not answer.
 	Portals []string `protobuf:"bytes,5,rep,name=portals,proto3" json:"portals,omitempty"`
 	// site is the SC's machine, seen along scpaths.
-	Site          *Site `protobuf:"bytes,6,opt,name=site,proto3" json:"site,omitempty"`
+	Site *Site `protobuf:"bytes,6,opt,name=site,proto3" json:"site,omitempty"`
+	// retired are the LUNs that the SAN keeps from other volumes until their nodes
+	// have confirmed that they have no disk there. Empty while the SAN does not
+	// answer.
+	Retired       []*RetiredLUN `protobuf:"bytes,7,rep,name=retired,proto3" json:"retired,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -705,6 +719,75 @@ func (x *PartitionReport) GetSite() *Site {
 	return nil
 }
 
+func (x *PartitionReport) GetRetired() []*RetiredLUN {
+	if x != nil {
+		return x.Retired
+	}
+	return nil
+}
+
+// RetiredLUN is a former export, taken back from an initiator that has not
+// confirmed that it has let go.
+type RetiredLUN struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	VolumeId      string                 `protobuf:"bytes,1,opt,name=volume_id,json=volumeId,proto3" json:"volume_id,omitempty"`
+	Initiator     string                 `protobuf:"bytes,2,opt,name=initiator,proto3" json:"initiator,omitempty"`
+	Export        *Export                `protobuf:"bytes,3,opt,name=export,proto3" json:"export,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetiredLUN) Reset() {
+	*x = RetiredLUN{}
+	mi := &file_cloud_v1_cloud_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetiredLUN) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetiredLUN) ProtoMessage() {}
+
+func (x *RetiredLUN) ProtoReflect() protoreflect.Message {
+	mi := &file_cloud_v1_cloud_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetiredLUN.ProtoReflect.Descriptor instead.
+func (*RetiredLUN) Descriptor() ([]byte, []int) {
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *RetiredLUN) GetVolumeId() string {
+	if x != nil {
+		return x.VolumeId
+	}
+	return ""
+}
+
+func (x *RetiredLUN) GetInitiator() string {
+	if x != nil {
+		return x.Initiator
+	}
+	return ""
+}
+
+func (x *RetiredLUN) GetExport() *Export {
+	if x != nil {
+		return x.Export
+	}
+	return nil
+}
+
 type VolumeReport struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	VolumeId string                 `protobuf:"bytes,1,opt,name=volume_id,json=volumeId,proto3" json:"volume_id,omitempty"`
@@ -727,7 +810,7 @@ type VolumeReport struct {
 
 func (x *VolumeReport) Reset() {
 	*x = VolumeReport{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[9]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -739,7 +822,7 @@ func (x *VolumeReport) String() string {
 func (*VolumeReport) ProtoMessage() {}
 
 func (x *VolumeReport) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[9]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -752,7 +835,7 @@ func (x *VolumeReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VolumeReport.ProtoReflect.Descriptor instead.
 func (*VolumeReport) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{9}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *VolumeReport) GetVolumeId() string {
@@ -819,7 +902,7 @@ type ExportReport struct {
 
 func (x *ExportReport) Reset() {
 	*x = ExportReport{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[10]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -831,7 +914,7 @@ func (x *ExportReport) String() string {
 func (*ExportReport) ProtoMessage() {}
 
 func (x *ExportReport) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[10]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -844,7 +927,7 @@ func (x *ExportReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportReport.ProtoReflect.Descriptor instead.
 func (*ExportReport) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{10}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ExportReport) GetVolumeId() string {
@@ -908,7 +991,7 @@ type Export struct {
 
 func (x *Export) Reset() {
 	*x = Export{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[11]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -920,7 +1003,7 @@ func (x *Export) String() string {
 func (*Export) ProtoMessage() {}
 
 func (x *Export) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[11]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -933,7 +1016,7 @@ func (x *Export) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Export.ProtoReflect.Descriptor instead.
 func (*Export) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{11}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Export) GetTarget() string {
@@ -981,7 +1064,7 @@ type Pool struct {
 
 func (x *Pool) Reset() {
 	*x = Pool{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[12]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -993,7 +1076,7 @@ func (x *Pool) String() string {
 func (*Pool) ProtoMessage() {}
 
 func (x *Pool) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[12]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1006,7 +1089,7 @@ func (x *Pool) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pool.ProtoReflect.Descriptor instead.
 func (*Pool) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{12}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Pool) GetSizeBytes() uint64 {
@@ -1070,7 +1153,7 @@ type WatchNodeRequest struct {
 
 func (x *WatchNodeRequest) Reset() {
 	*x = WatchNodeRequest{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[13]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1082,7 +1165,7 @@ func (x *WatchNodeRequest) String() string {
 func (*WatchNodeRequest) ProtoMessage() {}
 
 func (x *WatchNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[13]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1095,7 +1178,7 @@ func (x *WatchNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchNodeRequest.ProtoReflect.Descriptor instead.
 func (*WatchNodeRequest) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{13}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *WatchNodeRequest) GetPartition() string {
@@ -1143,7 +1226,7 @@ type NodeState struct {
 
 func (x *NodeState) Reset() {
 	*x = NodeState{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[14]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1155,7 +1238,7 @@ func (x *NodeState) String() string {
 func (*NodeState) ProtoMessage() {}
 
 func (x *NodeState) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[14]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1168,7 +1251,7 @@ func (x *NodeState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeState.ProtoReflect.Descriptor instead.
 func (*NodeState) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{14}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *NodeState) GetInstanceId() string {
@@ -1243,7 +1326,7 @@ type PathCheck struct {
 
 func (x *PathCheck) Reset() {
 	*x = PathCheck{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[15]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1255,7 +1338,7 @@ func (x *PathCheck) String() string {
 func (*PathCheck) ProtoMessage() {}
 
 func (x *PathCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[15]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1268,7 +1351,7 @@ func (x *PathCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PathCheck.ProtoReflect.Descriptor instead.
 func (*PathCheck) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{15}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PathCheck) GetId() string {
@@ -1304,7 +1387,7 @@ type PathCheckAnswer struct {
 
 func (x *PathCheckAnswer) Reset() {
 	*x = PathCheckAnswer{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[16]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1316,7 +1399,7 @@ func (x *PathCheckAnswer) String() string {
 func (*PathCheckAnswer) ProtoMessage() {}
 
 func (x *PathCheckAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[16]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1329,7 +1412,7 @@ func (x *PathCheckAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PathCheckAnswer.ProtoReflect.Descriptor instead.
 func (*PathCheckAnswer) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{16}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *PathCheckAnswer) GetId() string {
@@ -1378,7 +1461,7 @@ type Reach struct {
 
 func (x *Reach) Reset() {
 	*x = Reach{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[17]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1390,7 +1473,7 @@ func (x *Reach) String() string {
 func (*Reach) ProtoMessage() {}
 
 func (x *Reach) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[17]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1403,7 +1486,7 @@ func (x *Reach) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reach.ProtoReflect.Descriptor instead.
 func (*Reach) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{17}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Reach) GetText() string {
@@ -1467,7 +1550,7 @@ type NetDevice struct {
 
 func (x *NetDevice) Reset() {
 	*x = NetDevice{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[18]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1479,7 +1562,7 @@ func (x *NetDevice) String() string {
 func (*NetDevice) ProtoMessage() {}
 
 func (x *NetDevice) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[18]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1492,7 +1575,7 @@ func (x *NetDevice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetDevice.ProtoReflect.Descriptor instead.
 func (*NetDevice) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{18}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *NetDevice) GetName() string {
@@ -1529,7 +1612,7 @@ type InterfaceLabel struct {
 
 func (x *InterfaceLabel) Reset() {
 	*x = InterfaceLabel{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[19]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1541,7 +1624,7 @@ func (x *InterfaceLabel) String() string {
 func (*InterfaceLabel) ProtoMessage() {}
 
 func (x *InterfaceLabel) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[19]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1554,7 +1637,7 @@ func (x *InterfaceLabel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InterfaceLabel.ProtoReflect.Descriptor instead.
 func (*InterfaceLabel) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{19}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *InterfaceLabel) GetLabel() string {
@@ -1598,7 +1681,7 @@ type Site struct {
 
 func (x *Site) Reset() {
 	*x = Site{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[20]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1610,7 +1693,7 @@ func (x *Site) String() string {
 func (*Site) ProtoMessage() {}
 
 func (x *Site) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[20]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1623,7 +1706,7 @@ func (x *Site) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Site.ProtoReflect.Descriptor instead.
 func (*Site) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{20}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Site) GetDevices() []*NetDevice {
@@ -1672,7 +1755,7 @@ type DesiredAttachment struct {
 
 func (x *DesiredAttachment) Reset() {
 	*x = DesiredAttachment{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[21]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1684,7 +1767,7 @@ func (x *DesiredAttachment) String() string {
 func (*DesiredAttachment) ProtoMessage() {}
 
 func (x *DesiredAttachment) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[21]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1697,7 +1780,7 @@ func (x *DesiredAttachment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DesiredAttachment.ProtoReflect.Descriptor instead.
 func (*DesiredAttachment) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{21}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DesiredAttachment) GetVolumeId() string {
@@ -1757,7 +1840,7 @@ type NodeReport struct {
 
 func (x *NodeReport) Reset() {
 	*x = NodeReport{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[22]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1769,7 +1852,7 @@ func (x *NodeReport) String() string {
 func (*NodeReport) ProtoMessage() {}
 
 func (x *NodeReport) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[22]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1782,7 +1865,7 @@ func (x *NodeReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeReport.ProtoReflect.Descriptor instead.
 func (*NodeReport) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{22}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *NodeReport) GetAttachments() []*AttachmentReport {
@@ -1830,7 +1913,7 @@ type AttachmentReport struct {
 
 func (x *AttachmentReport) Reset() {
 	*x = AttachmentReport{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[23]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1842,7 +1925,7 @@ func (x *AttachmentReport) String() string {
 func (*AttachmentReport) ProtoMessage() {}
 
 func (x *AttachmentReport) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[23]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1855,7 +1938,7 @@ func (x *AttachmentReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachmentReport.ProtoReflect.Descriptor instead.
 func (*AttachmentReport) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{23}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *AttachmentReport) GetVolumeId() string {
@@ -1923,7 +2006,7 @@ type PathReport struct {
 
 func (x *PathReport) Reset() {
 	*x = PathReport{}
-	mi := &file_cloud_v1_cloud_proto_msgTypes[24]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1935,7 +2018,7 @@ func (x *PathReport) String() string {
 func (*PathReport) ProtoMessage() {}
 
 func (x *PathReport) ProtoReflect() protoreflect.Message {
-	mi := &file_cloud_v1_cloud_proto_msgTypes[24]
+	mi := &file_cloud_v1_cloud_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1948,7 +2031,7 @@ func (x *PathReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PathReport.ProtoReflect.Descriptor instead.
 func (*PathReport) Descriptor() ([]byte, []int) {
-	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{24}
+	return file_cloud_v1_cloud_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *PathReport) GetInterface() string {
@@ -2035,7 +2118,7 @@ const file_cloud_v1_cloud_proto_rawDesc = "" +
 	"\x06wanted\x18\x03 \x01(\bR\x06wanted\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x04 \x01(\tR\trequestId\x12\"\n" +
-	"\rgrow_to_bytes\x18\x05 \x01(\x04R\vgrowToBytes\"\xed\x01\n" +
+	"\rgrow_to_bytes\x18\x05 \x01(\x04R\vgrowToBytes\"\x9e\x02\n" +
 	"\rDesiredExport\x12\x1b\n" +
 	"\tvolume_id\x18\x01 \x01(\tR\bvolumeId\x12\x1f\n" +
 	"\vinstance_id\x18\x02 \x01(\tR\n" +
@@ -2047,14 +2130,21 @@ const file_cloud_v1_cloud_proto_rawDesc = "" +
 	"\x06wanted\x18\x05 \x01(\bR\x06wanted\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x06 \x01(\tR\trequestId\x12)\n" +
-	"\x04chap\x18\a \x01(\v2\x15.mallee.cloud.v1.ChapR\x04chap\"\x91\x02\n" +
+	"\x04chap\x18\a \x01(\v2\x15.mallee.cloud.v1.ChapR\x04chap\x12/\n" +
+	"\x06export\x18\b \x01(\v2\x17.mallee.cloud.v1.ExportR\x06export\"\xc8\x02\n" +
 	"\x0fPartitionReport\x12\x1c\n" +
 	"\tpartition\x18\x01 \x01(\tR\tpartition\x127\n" +
 	"\avolumes\x18\x02 \x03(\v2\x1d.mallee.cloud.v1.VolumeReportR\avolumes\x127\n" +
 	"\aexports\x18\x03 \x03(\v2\x1d.mallee.cloud.v1.ExportReportR\aexports\x12)\n" +
 	"\x04pool\x18\x04 \x01(\v2\x15.mallee.cloud.v1.PoolR\x04pool\x12\x18\n" +
 	"\aportals\x18\x05 \x03(\tR\aportals\x12)\n" +
-	"\x04site\x18\x06 \x01(\v2\x15.mallee.cloud.v1.SiteR\x04site\"\xc0\x01\n" +
+	"\x04site\x18\x06 \x01(\v2\x15.mallee.cloud.v1.SiteR\x04site\x125\n" +
+	"\aretired\x18\a \x03(\v2\x1b.mallee.cloud.v1.RetiredLUNR\aretired\"x\n" +
+	"\n" +
+	"RetiredLUN\x12\x1b\n" +
+	"\tvolume_id\x18\x01 \x01(\tR\bvolumeId\x12\x1c\n" +
+	"\tinitiator\x18\x02 \x01(\tR\tinitiator\x12/\n" +
+	"\x06export\x18\x03 \x01(\v2\x17.mallee.cloud.v1.ExportR\x06export\"\xc0\x01\n" +
 	"\fVolumeReport\x12\x1b\n" +
 	"\tvolume_id\x18\x01 \x01(\tR\bvolumeId\x12\x18\n" +
 	"\apresent\x18\x02 \x01(\bR\apresent\x12\x14\n" +
@@ -2200,7 +2290,7 @@ func file_cloud_v1_cloud_proto_rawDescGZIP() []byte {
 }
 
 var file_cloud_v1_cloud_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_cloud_v1_cloud_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_cloud_v1_cloud_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_cloud_v1_cloud_proto_goTypes = []any{
 	(AttachmentReport_State)(0),   // 0: mallee.cloud.v1.AttachmentReport.State
 	(*RenewRequest)(nil),          // 1: mallee.cloud.v1.RenewRequest
@@ -2212,62 +2302,66 @@ var file_cloud_v1_cloud_proto_goTypes = []any{
 	(*DesiredVolume)(nil),         // 7: mallee.cloud.v1.DesiredVolume
 	(*DesiredExport)(nil),         // 8: mallee.cloud.v1.DesiredExport
 	(*PartitionReport)(nil),       // 9: mallee.cloud.v1.PartitionReport
-	(*VolumeReport)(nil),          // 10: mallee.cloud.v1.VolumeReport
-	(*ExportReport)(nil),          // 11: mallee.cloud.v1.ExportReport
-	(*Export)(nil),                // 12: mallee.cloud.v1.Export
-	(*Pool)(nil),                  // 13: mallee.cloud.v1.Pool
-	(*WatchNodeRequest)(nil),      // 14: mallee.cloud.v1.WatchNodeRequest
-	(*NodeState)(nil),             // 15: mallee.cloud.v1.NodeState
-	(*PathCheck)(nil),             // 16: mallee.cloud.v1.PathCheck
-	(*PathCheckAnswer)(nil),       // 17: mallee.cloud.v1.PathCheckAnswer
-	(*Reach)(nil),                 // 18: mallee.cloud.v1.Reach
-	(*NetDevice)(nil),             // 19: mallee.cloud.v1.NetDevice
-	(*InterfaceLabel)(nil),        // 20: mallee.cloud.v1.InterfaceLabel
-	(*Site)(nil),                  // 21: mallee.cloud.v1.Site
-	(*DesiredAttachment)(nil),     // 22: mallee.cloud.v1.DesiredAttachment
-	(*NodeReport)(nil),            // 23: mallee.cloud.v1.NodeReport
-	(*AttachmentReport)(nil),      // 24: mallee.cloud.v1.AttachmentReport
-	(*PathReport)(nil),            // 25: mallee.cloud.v1.PathReport
+	(*RetiredLUN)(nil),            // 10: mallee.cloud.v1.RetiredLUN
+	(*VolumeReport)(nil),          // 11: mallee.cloud.v1.VolumeReport
+	(*ExportReport)(nil),          // 12: mallee.cloud.v1.ExportReport
+	(*Export)(nil),                // 13: mallee.cloud.v1.Export
+	(*Pool)(nil),                  // 14: mallee.cloud.v1.Pool
+	(*WatchNodeRequest)(nil),      // 15: mallee.cloud.v1.WatchNodeRequest
+	(*NodeState)(nil),             // 16: mallee.cloud.v1.NodeState
+	(*PathCheck)(nil),             // 17: mallee.cloud.v1.PathCheck
+	(*PathCheckAnswer)(nil),       // 18: mallee.cloud.v1.PathCheckAnswer
+	(*Reach)(nil),                 // 19: mallee.cloud.v1.Reach
+	(*NetDevice)(nil),             // 20: mallee.cloud.v1.NetDevice
+	(*InterfaceLabel)(nil),        // 21: mallee.cloud.v1.InterfaceLabel
+	(*Site)(nil),                  // 22: mallee.cloud.v1.Site
+	(*DesiredAttachment)(nil),     // 23: mallee.cloud.v1.DesiredAttachment
+	(*NodeReport)(nil),            // 24: mallee.cloud.v1.NodeReport
+	(*AttachmentReport)(nil),      // 25: mallee.cloud.v1.AttachmentReport
+	(*PathReport)(nil),            // 26: mallee.cloud.v1.PathReport
 }
 var file_cloud_v1_cloud_proto_depIdxs = []int32{
 	7,  // 0: mallee.cloud.v1.PartitionState.volumes:type_name -> mallee.cloud.v1.DesiredVolume
 	8,  // 1: mallee.cloud.v1.PartitionState.exports:type_name -> mallee.cloud.v1.DesiredExport
-	16, // 2: mallee.cloud.v1.PartitionState.checks:type_name -> mallee.cloud.v1.PathCheck
+	17, // 2: mallee.cloud.v1.PartitionState.checks:type_name -> mallee.cloud.v1.PathCheck
 	3,  // 3: mallee.cloud.v1.DesiredExport.chap:type_name -> mallee.cloud.v1.Chap
-	10, // 4: mallee.cloud.v1.PartitionReport.volumes:type_name -> mallee.cloud.v1.VolumeReport
-	11, // 5: mallee.cloud.v1.PartitionReport.exports:type_name -> mallee.cloud.v1.ExportReport
-	13, // 6: mallee.cloud.v1.PartitionReport.pool:type_name -> mallee.cloud.v1.Pool
-	21, // 7: mallee.cloud.v1.PartitionReport.site:type_name -> mallee.cloud.v1.Site
-	12, // 8: mallee.cloud.v1.ExportReport.export:type_name -> mallee.cloud.v1.Export
-	22, // 9: mallee.cloud.v1.NodeState.attachments:type_name -> mallee.cloud.v1.DesiredAttachment
-	3,  // 10: mallee.cloud.v1.NodeState.chap:type_name -> mallee.cloud.v1.Chap
-	16, // 11: mallee.cloud.v1.NodeState.checks:type_name -> mallee.cloud.v1.PathCheck
-	18, // 12: mallee.cloud.v1.PathCheckAnswer.reach:type_name -> mallee.cloud.v1.Reach
-	19, // 13: mallee.cloud.v1.Site.devices:type_name -> mallee.cloud.v1.NetDevice
-	20, // 14: mallee.cloud.v1.Site.labels:type_name -> mallee.cloud.v1.InterfaceLabel
-	18, // 15: mallee.cloud.v1.Site.reach:type_name -> mallee.cloud.v1.Reach
-	12, // 16: mallee.cloud.v1.DesiredAttachment.export:type_name -> mallee.cloud.v1.Export
-	24, // 17: mallee.cloud.v1.NodeReport.attachments:type_name -> mallee.cloud.v1.AttachmentReport
-	21, // 18: mallee.cloud.v1.NodeReport.site:type_name -> mallee.cloud.v1.Site
-	0,  // 19: mallee.cloud.v1.AttachmentReport.state:type_name -> mallee.cloud.v1.AttachmentReport.State
-	25, // 20: mallee.cloud.v1.AttachmentReport.paths:type_name -> mallee.cloud.v1.PathReport
-	5,  // 21: mallee.cloud.v1.Cloud.WatchPartition:input_type -> mallee.cloud.v1.WatchPartitionRequest
-	9,  // 22: mallee.cloud.v1.Cloud.ReportPartition:input_type -> mallee.cloud.v1.PartitionReport
-	14, // 23: mallee.cloud.v1.Cloud.WatchNode:input_type -> mallee.cloud.v1.WatchNodeRequest
-	23, // 24: mallee.cloud.v1.Cloud.ReportNode:input_type -> mallee.cloud.v1.NodeReport
-	17, // 25: mallee.cloud.v1.Cloud.AnswerPathCheck:input_type -> mallee.cloud.v1.PathCheckAnswer
-	1,  // 26: mallee.cloud.v1.Cloud.Renew:input_type -> mallee.cloud.v1.RenewRequest
-	6,  // 27: mallee.cloud.v1.Cloud.WatchPartition:output_type -> mallee.cloud.v1.PartitionState
-	4,  // 28: mallee.cloud.v1.Cloud.ReportPartition:output_type -> mallee.cloud.v1.ReportResponse
-	15, // 29: mallee.cloud.v1.Cloud.WatchNode:output_type -> mallee.cloud.v1.NodeState
-	4,  // 30: mallee.cloud.v1.Cloud.ReportNode:output_type -> mallee.cloud.v1.ReportResponse
-	4,  // 31: mallee.cloud.v1.Cloud.AnswerPathCheck:output_type -> mallee.cloud.v1.ReportResponse
-	2,  // 32: mallee.cloud.v1.Cloud.Renew:output_type -> mallee.cloud.v1.RenewResponse
-	27, // [27:33] is the sub-list for method output_type
-	21, // [21:27] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	13, // 4: mallee.cloud.v1.DesiredExport.export:type_name -> mallee.cloud.v1.Export
+	11, // 5: mallee.cloud.v1.PartitionReport.volumes:type_name -> mallee.cloud.v1.VolumeReport
+	12, // 6: mallee.cloud.v1.PartitionReport.exports:type_name -> mallee.cloud.v1.ExportReport
+	14, // 7: mallee.cloud.v1.PartitionReport.pool:type_name -> mallee.cloud.v1.Pool
+	22, // 8: mallee.cloud.v1.PartitionReport.site:type_name -> mallee.cloud.v1.Site
+	10, // 9: mallee.cloud.v1.PartitionReport.retired:type_name -> mallee.cloud.v1.RetiredLUN
+	13, // 10: mallee.cloud.v1.RetiredLUN.export:type_name -> mallee.cloud.v1.Export
+	13, // 11: mallee.cloud.v1.ExportReport.export:type_name -> mallee.cloud.v1.Export
+	23, // 12: mallee.cloud.v1.NodeState.attachments:type_name -> mallee.cloud.v1.DesiredAttachment
+	3,  // 13: mallee.cloud.v1.NodeState.chap:type_name -> mallee.cloud.v1.Chap
+	17, // 14: mallee.cloud.v1.NodeState.checks:type_name -> mallee.cloud.v1.PathCheck
+	19, // 15: mallee.cloud.v1.PathCheckAnswer.reach:type_name -> mallee.cloud.v1.Reach
+	20, // 16: mallee.cloud.v1.Site.devices:type_name -> mallee.cloud.v1.NetDevice
+	21, // 17: mallee.cloud.v1.Site.labels:type_name -> mallee.cloud.v1.InterfaceLabel
+	19, // 18: mallee.cloud.v1.Site.reach:type_name -> mallee.cloud.v1.Reach
+	13, // 19: mallee.cloud.v1.DesiredAttachment.export:type_name -> mallee.cloud.v1.Export
+	25, // 20: mallee.cloud.v1.NodeReport.attachments:type_name -> mallee.cloud.v1.AttachmentReport
+	22, // 21: mallee.cloud.v1.NodeReport.site:type_name -> mallee.cloud.v1.Site
+	0,  // 22: mallee.cloud.v1.AttachmentReport.state:type_name -> mallee.cloud.v1.AttachmentReport.State
+	26, // 23: mallee.cloud.v1.AttachmentReport.paths:type_name -> mallee.cloud.v1.PathReport
+	5,  // 24: mallee.cloud.v1.Cloud.WatchPartition:input_type -> mallee.cloud.v1.WatchPartitionRequest
+	9,  // 25: mallee.cloud.v1.Cloud.ReportPartition:input_type -> mallee.cloud.v1.PartitionReport
+	15, // 26: mallee.cloud.v1.Cloud.WatchNode:input_type -> mallee.cloud.v1.WatchNodeRequest
+	24, // 27: mallee.cloud.v1.Cloud.ReportNode:input_type -> mallee.cloud.v1.NodeReport
+	18, // 28: mallee.cloud.v1.Cloud.AnswerPathCheck:input_type -> mallee.cloud.v1.PathCheckAnswer
+	1,  // 29: mallee.cloud.v1.Cloud.Renew:input_type -> mallee.cloud.v1.RenewRequest
+	6,  // 30: mallee.cloud.v1.Cloud.WatchPartition:output_type -> mallee.cloud.v1.PartitionState
+	4,  // 31: mallee.cloud.v1.Cloud.ReportPartition:output_type -> mallee.cloud.v1.ReportResponse
+	16, // 32: mallee.cloud.v1.Cloud.WatchNode:output_type -> mallee.cloud.v1.NodeState
+	4,  // 33: mallee.cloud.v1.Cloud.ReportNode:output_type -> mallee.cloud.v1.ReportResponse
+	4,  // 34: mallee.cloud.v1.Cloud.AnswerPathCheck:output_type -> mallee.cloud.v1.ReportResponse
+	2,  // 35: mallee.cloud.v1.Cloud.Renew:output_type -> mallee.cloud.v1.RenewResponse
+	30, // [30:36] is the sub-list for method output_type
+	24, // [24:30] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_cloud_v1_cloud_proto_init() }
@@ -2281,7 +2375,7 @@ func file_cloud_v1_cloud_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cloud_v1_cloud_proto_rawDesc), len(file_cloud_v1_cloud_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   25,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -756,7 +756,11 @@ type ExportVolumeRequest struct {
 	VolumeId  string                 `protobuf:"bytes,1,opt,name=volume_id,json=volumeId,proto3" json:"volume_id,omitempty"`
 	Initiator string                 `protobuf:"bytes,2,opt,name=initiator,proto3" json:"initiator,omitempty"`
 	// chap is the same for all exports to one initiator; the latest one holds.
-	Chap          *Chap `protobuf:"bytes,3,opt,name=chap,proto3" json:"chap,omitempty"`
+	Chap *Chap `protobuf:"bytes,3,opt,name=chap,proto3" json:"chap,omitempty"`
+	// held are the LUNs at which the initiator may have a disk, of this volume and
+	// of others, as far as the caller knows. Those that are free here, because this
+	// storage processor has lost its record for example, are retired at once.
+	Held          []*Seat `protobuf:"bytes,4,rep,name=held,proto3" json:"held,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -812,6 +816,66 @@ func (x *ExportVolumeRequest) GetChap() *Chap {
 	return nil
 }
 
+func (x *ExportVolumeRequest) GetHeld() []*Seat {
+	if x != nil {
+		return x.Held
+	}
+	return nil
+}
+
+// Seat is a LUN of an initiator that is a volume's.
+type Seat struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	VolumeId      string                 `protobuf:"bytes,1,opt,name=volume_id,json=volumeId,proto3" json:"volume_id,omitempty"`
+	Lun           uint32                 `protobuf:"varint,2,opt,name=lun,proto3" json:"lun,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Seat) Reset() {
+	*x = Seat{}
+	mi := &file_sp_v1_sp_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Seat) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Seat) ProtoMessage() {}
+
+func (x *Seat) ProtoReflect() protoreflect.Message {
+	mi := &file_sp_v1_sp_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Seat.ProtoReflect.Descriptor instead.
+func (*Seat) Descriptor() ([]byte, []int) {
+	return file_sp_v1_sp_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Seat) GetVolumeId() string {
+	if x != nil {
+		return x.VolumeId
+	}
+	return ""
+}
+
+func (x *Seat) GetLun() uint32 {
+	if x != nil {
+		return x.Lun
+	}
+	return 0
+}
+
 type ExportVolumeResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Export        *Export                `protobuf:"bytes,1,opt,name=export,proto3" json:"export,omitempty"`
@@ -821,7 +885,7 @@ type ExportVolumeResponse struct {
 
 func (x *ExportVolumeResponse) Reset() {
 	*x = ExportVolumeResponse{}
-	mi := &file_sp_v1_sp_proto_msgTypes[14]
+	mi := &file_sp_v1_sp_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -833,7 +897,7 @@ func (x *ExportVolumeResponse) String() string {
 func (*ExportVolumeResponse) ProtoMessage() {}
 
 func (x *ExportVolumeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sp_v1_sp_proto_msgTypes[14]
+	mi := &file_sp_v1_sp_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -846,7 +910,7 @@ func (x *ExportVolumeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportVolumeResponse.ProtoReflect.Descriptor instead.
 func (*ExportVolumeResponse) Descriptor() ([]byte, []int) {
-	return file_sp_v1_sp_proto_rawDescGZIP(), []int{14}
+	return file_sp_v1_sp_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ExportVolumeResponse) GetExport() *Export {
@@ -857,16 +921,20 @@ func (x *ExportVolumeResponse) GetExport() *Export {
 }
 
 type UnexportVolumeRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	VolumeId      string                 `protobuf:"bytes,1,opt,name=volume_id,json=volumeId,proto3" json:"volume_id,omitempty"`
-	Initiator     string                 `protobuf:"bytes,2,opt,name=initiator,proto3" json:"initiator,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	VolumeId  string                 `protobuf:"bytes,1,opt,name=volume_id,json=volumeId,proto3" json:"volume_id,omitempty"`
+	Initiator string                 `protobuf:"bytes,2,opt,name=initiator,proto3" json:"initiator,omitempty"`
+	// released_lun is the LUN of which the initiator's node has confirmed that it
+	// has no disk of this volume there any more; 0 if it has confirmed nothing. A
+	// LUN that was retired before is free again with it.
+	ReleasedLun   uint32 `protobuf:"varint,3,opt,name=released_lun,json=releasedLun,proto3" json:"released_lun,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *UnexportVolumeRequest) Reset() {
 	*x = UnexportVolumeRequest{}
-	mi := &file_sp_v1_sp_proto_msgTypes[15]
+	mi := &file_sp_v1_sp_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -878,7 +946,7 @@ func (x *UnexportVolumeRequest) String() string {
 func (*UnexportVolumeRequest) ProtoMessage() {}
 
 func (x *UnexportVolumeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sp_v1_sp_proto_msgTypes[15]
+	mi := &file_sp_v1_sp_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -891,7 +959,7 @@ func (x *UnexportVolumeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnexportVolumeRequest.ProtoReflect.Descriptor instead.
 func (*UnexportVolumeRequest) Descriptor() ([]byte, []int) {
-	return file_sp_v1_sp_proto_rawDescGZIP(), []int{15}
+	return file_sp_v1_sp_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *UnexportVolumeRequest) GetVolumeId() string {
@@ -908,6 +976,13 @@ func (x *UnexportVolumeRequest) GetInitiator() string {
 	return ""
 }
 
+func (x *UnexportVolumeRequest) GetReleasedLun() uint32 {
+	if x != nil {
+		return x.ReleasedLun
+	}
+	return 0
+}
+
 type UnexportVolumeResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -916,7 +991,7 @@ type UnexportVolumeResponse struct {
 
 func (x *UnexportVolumeResponse) Reset() {
 	*x = UnexportVolumeResponse{}
-	mi := &file_sp_v1_sp_proto_msgTypes[16]
+	mi := &file_sp_v1_sp_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -928,7 +1003,7 @@ func (x *UnexportVolumeResponse) String() string {
 func (*UnexportVolumeResponse) ProtoMessage() {}
 
 func (x *UnexportVolumeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sp_v1_sp_proto_msgTypes[16]
+	mi := &file_sp_v1_sp_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -941,7 +1016,7 @@ func (x *UnexportVolumeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnexportVolumeResponse.ProtoReflect.Descriptor instead.
 func (*UnexportVolumeResponse) Descriptor() ([]byte, []int) {
-	return file_sp_v1_sp_proto_rawDescGZIP(), []int{16}
+	return file_sp_v1_sp_proto_rawDescGZIP(), []int{17}
 }
 
 type ListExportsRequest struct {
@@ -952,7 +1027,7 @@ type ListExportsRequest struct {
 
 func (x *ListExportsRequest) Reset() {
 	*x = ListExportsRequest{}
-	mi := &file_sp_v1_sp_proto_msgTypes[17]
+	mi := &file_sp_v1_sp_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -964,7 +1039,7 @@ func (x *ListExportsRequest) String() string {
 func (*ListExportsRequest) ProtoMessage() {}
 
 func (x *ListExportsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sp_v1_sp_proto_msgTypes[17]
+	mi := &file_sp_v1_sp_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -977,19 +1052,21 @@ func (x *ListExportsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListExportsRequest.ProtoReflect.Descriptor instead.
 func (*ListExportsRequest) Descriptor() ([]byte, []int) {
-	return file_sp_v1_sp_proto_rawDescGZIP(), []int{17}
+	return file_sp_v1_sp_proto_rawDescGZIP(), []int{18}
 }
 
 type ListExportsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Exports       []*Export              `protobuf:"bytes,1,rep,name=exports,proto3" json:"exports,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Exports []*Export              `protobuf:"bytes,1,rep,name=exports,proto3" json:"exports,omitempty"`
+	// retired are former exports whose LUN was not released.
+	Retired       []*Export `protobuf:"bytes,2,rep,name=retired,proto3" json:"retired,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListExportsResponse) Reset() {
 	*x = ListExportsResponse{}
-	mi := &file_sp_v1_sp_proto_msgTypes[18]
+	mi := &file_sp_v1_sp_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1001,7 +1078,7 @@ func (x *ListExportsResponse) String() string {
 func (*ListExportsResponse) ProtoMessage() {}
 
 func (x *ListExportsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sp_v1_sp_proto_msgTypes[18]
+	mi := &file_sp_v1_sp_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1014,12 +1091,19 @@ func (x *ListExportsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListExportsResponse.ProtoReflect.Descriptor instead.
 func (*ListExportsResponse) Descriptor() ([]byte, []int) {
-	return file_sp_v1_sp_proto_rawDescGZIP(), []int{18}
+	return file_sp_v1_sp_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListExportsResponse) GetExports() []*Export {
 	if x != nil {
 		return x.Exports
+	}
+	return nil
+}
+
+func (x *ListExportsResponse) GetRetired() []*Export {
+	if x != nil {
+		return x.Retired
 	}
 	return nil
 }
@@ -1076,20 +1160,26 @@ const file_sp_v1_sp_proto_rawDesc = "" +
 	"\x06target\x18\x03 \x01(\tR\x06target\x12\x10\n" +
 	"\x03lun\x18\x04 \x01(\rR\x03lun\x12\x12\n" +
 	"\x04wwid\x18\x05 \x01(\tR\x04wwid\x12\x18\n" +
-	"\aportals\x18\x06 \x03(\tR\aportals\"x\n" +
+	"\aportals\x18\x06 \x03(\tR\aportals\"\xa0\x01\n" +
 	"\x13ExportVolumeRequest\x12\x1b\n" +
 	"\tvolume_id\x18\x01 \x01(\tR\bvolumeId\x12\x1c\n" +
 	"\tinitiator\x18\x02 \x01(\tR\tinitiator\x12&\n" +
-	"\x04chap\x18\x03 \x01(\v2\x12.mallee.sp.v1.ChapR\x04chap\"D\n" +
+	"\x04chap\x18\x03 \x01(\v2\x12.mallee.sp.v1.ChapR\x04chap\x12&\n" +
+	"\x04held\x18\x04 \x03(\v2\x12.mallee.sp.v1.SeatR\x04held\"5\n" +
+	"\x04Seat\x12\x1b\n" +
+	"\tvolume_id\x18\x01 \x01(\tR\bvolumeId\x12\x10\n" +
+	"\x03lun\x18\x02 \x01(\rR\x03lun\"D\n" +
 	"\x14ExportVolumeResponse\x12,\n" +
-	"\x06export\x18\x01 \x01(\v2\x14.mallee.sp.v1.ExportR\x06export\"R\n" +
+	"\x06export\x18\x01 \x01(\v2\x14.mallee.sp.v1.ExportR\x06export\"u\n" +
 	"\x15UnexportVolumeRequest\x12\x1b\n" +
 	"\tvolume_id\x18\x01 \x01(\tR\bvolumeId\x12\x1c\n" +
-	"\tinitiator\x18\x02 \x01(\tR\tinitiator\"\x18\n" +
+	"\tinitiator\x18\x02 \x01(\tR\tinitiator\x12!\n" +
+	"\freleased_lun\x18\x03 \x01(\rR\vreleasedLun\"\x18\n" +
 	"\x16UnexportVolumeResponse\"\x14\n" +
-	"\x12ListExportsRequest\"E\n" +
+	"\x12ListExportsRequest\"u\n" +
 	"\x13ListExportsResponse\x12.\n" +
-	"\aexports\x18\x01 \x03(\v2\x14.mallee.sp.v1.ExportR\aexports2\xb2\x05\n" +
+	"\aexports\x18\x01 \x03(\v2\x14.mallee.sp.v1.ExportR\aexports\x12.\n" +
+	"\aretired\x18\x02 \x03(\v2\x14.mallee.sp.v1.ExportR\aretired2\xb2\x05\n" +
 	"\x10StorageProcessor\x12=\n" +
 	"\x04Info\x12\x19.mallee.sp.v1.InfoRequest\x1a\x1a.mallee.sp.v1.InfoResponse\x12U\n" +
 	"\fCreateVolume\x12!.mallee.sp.v1.CreateVolumeRequest\x1a\".mallee.sp.v1.CreateVolumeResponse\x12U\n" +
@@ -1112,7 +1202,7 @@ func file_sp_v1_sp_proto_rawDescGZIP() []byte {
 	return file_sp_v1_sp_proto_rawDescData
 }
 
-var file_sp_v1_sp_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_sp_v1_sp_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_sp_v1_sp_proto_goTypes = []any{
 	(*InfoRequest)(nil),            // 0: mallee.sp.v1.InfoRequest
 	(*InfoResponse)(nil),           // 1: mallee.sp.v1.InfoResponse
@@ -1128,40 +1218,43 @@ var file_sp_v1_sp_proto_goTypes = []any{
 	(*ListVolumesResponse)(nil),    // 11: mallee.sp.v1.ListVolumesResponse
 	(*Export)(nil),                 // 12: mallee.sp.v1.Export
 	(*ExportVolumeRequest)(nil),    // 13: mallee.sp.v1.ExportVolumeRequest
-	(*ExportVolumeResponse)(nil),   // 14: mallee.sp.v1.ExportVolumeResponse
-	(*UnexportVolumeRequest)(nil),  // 15: mallee.sp.v1.UnexportVolumeRequest
-	(*UnexportVolumeResponse)(nil), // 16: mallee.sp.v1.UnexportVolumeResponse
-	(*ListExportsRequest)(nil),     // 17: mallee.sp.v1.ListExportsRequest
-	(*ListExportsResponse)(nil),    // 18: mallee.sp.v1.ListExportsResponse
+	(*Seat)(nil),                   // 14: mallee.sp.v1.Seat
+	(*ExportVolumeResponse)(nil),   // 15: mallee.sp.v1.ExportVolumeResponse
+	(*UnexportVolumeRequest)(nil),  // 16: mallee.sp.v1.UnexportVolumeRequest
+	(*UnexportVolumeResponse)(nil), // 17: mallee.sp.v1.UnexportVolumeResponse
+	(*ListExportsRequest)(nil),     // 18: mallee.sp.v1.ListExportsRequest
+	(*ListExportsResponse)(nil),    // 19: mallee.sp.v1.ListExportsResponse
 }
 var file_sp_v1_sp_proto_depIdxs = []int32{
 	5,  // 0: mallee.sp.v1.ResizeVolumeResponse.volume:type_name -> mallee.sp.v1.Volume
 	5,  // 1: mallee.sp.v1.CreateVolumeResponse.volume:type_name -> mallee.sp.v1.Volume
 	5,  // 2: mallee.sp.v1.ListVolumesResponse.volumes:type_name -> mallee.sp.v1.Volume
 	4,  // 3: mallee.sp.v1.ExportVolumeRequest.chap:type_name -> mallee.sp.v1.Chap
-	12, // 4: mallee.sp.v1.ExportVolumeResponse.export:type_name -> mallee.sp.v1.Export
-	12, // 5: mallee.sp.v1.ListExportsResponse.exports:type_name -> mallee.sp.v1.Export
-	0,  // 6: mallee.sp.v1.StorageProcessor.Info:input_type -> mallee.sp.v1.InfoRequest
-	6,  // 7: mallee.sp.v1.StorageProcessor.CreateVolume:input_type -> mallee.sp.v1.CreateVolumeRequest
-	8,  // 8: mallee.sp.v1.StorageProcessor.DeleteVolume:input_type -> mallee.sp.v1.DeleteVolumeRequest
-	10, // 9: mallee.sp.v1.StorageProcessor.ListVolumes:input_type -> mallee.sp.v1.ListVolumesRequest
-	2,  // 10: mallee.sp.v1.StorageProcessor.ResizeVolume:input_type -> mallee.sp.v1.ResizeVolumeRequest
-	13, // 11: mallee.sp.v1.StorageProcessor.ExportVolume:input_type -> mallee.sp.v1.ExportVolumeRequest
-	15, // 12: mallee.sp.v1.StorageProcessor.UnexportVolume:input_type -> mallee.sp.v1.UnexportVolumeRequest
-	17, // 13: mallee.sp.v1.StorageProcessor.ListExports:input_type -> mallee.sp.v1.ListExportsRequest
-	1,  // 14: mallee.sp.v1.StorageProcessor.Info:output_type -> mallee.sp.v1.InfoResponse
-	7,  // 15: mallee.sp.v1.StorageProcessor.CreateVolume:output_type -> mallee.sp.v1.CreateVolumeResponse
-	9,  // 16: mallee.sp.v1.StorageProcessor.DeleteVolume:output_type -> mallee.sp.v1.DeleteVolumeResponse
-	11, // 17: mallee.sp.v1.StorageProcessor.ListVolumes:output_type -> mallee.sp.v1.ListVolumesResponse
-	3,  // 18: mallee.sp.v1.StorageProcessor.ResizeVolume:output_type -> mallee.sp.v1.ResizeVolumeResponse
-	14, // 19: mallee.sp.v1.StorageProcessor.ExportVolume:output_type -> mallee.sp.v1.ExportVolumeResponse
-	16, // 20: mallee.sp.v1.StorageProcessor.UnexportVolume:output_type -> mallee.sp.v1.UnexportVolumeResponse
-	18, // 21: mallee.sp.v1.StorageProcessor.ListExports:output_type -> mallee.sp.v1.ListExportsResponse
-	14, // [14:22] is the sub-list for method output_type
-	6,  // [6:14] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	14, // 4: mallee.sp.v1.ExportVolumeRequest.held:type_name -> mallee.sp.v1.Seat
+	12, // 5: mallee.sp.v1.ExportVolumeResponse.export:type_name -> mallee.sp.v1.Export
+	12, // 6: mallee.sp.v1.ListExportsResponse.exports:type_name -> mallee.sp.v1.Export
+	12, // 7: mallee.sp.v1.ListExportsResponse.retired:type_name -> mallee.sp.v1.Export
+	0,  // 8: mallee.sp.v1.StorageProcessor.Info:input_type -> mallee.sp.v1.InfoRequest
+	6,  // 9: mallee.sp.v1.StorageProcessor.CreateVolume:input_type -> mallee.sp.v1.CreateVolumeRequest
+	8,  // 10: mallee.sp.v1.StorageProcessor.DeleteVolume:input_type -> mallee.sp.v1.DeleteVolumeRequest
+	10, // 11: mallee.sp.v1.StorageProcessor.ListVolumes:input_type -> mallee.sp.v1.ListVolumesRequest
+	2,  // 12: mallee.sp.v1.StorageProcessor.ResizeVolume:input_type -> mallee.sp.v1.ResizeVolumeRequest
+	13, // 13: mallee.sp.v1.StorageProcessor.ExportVolume:input_type -> mallee.sp.v1.ExportVolumeRequest
+	16, // 14: mallee.sp.v1.StorageProcessor.UnexportVolume:input_type -> mallee.sp.v1.UnexportVolumeRequest
+	18, // 15: mallee.sp.v1.StorageProcessor.ListExports:input_type -> mallee.sp.v1.ListExportsRequest
+	1,  // 16: mallee.sp.v1.StorageProcessor.Info:output_type -> mallee.sp.v1.InfoResponse
+	7,  // 17: mallee.sp.v1.StorageProcessor.CreateVolume:output_type -> mallee.sp.v1.CreateVolumeResponse
+	9,  // 18: mallee.sp.v1.StorageProcessor.DeleteVolume:output_type -> mallee.sp.v1.DeleteVolumeResponse
+	11, // 19: mallee.sp.v1.StorageProcessor.ListVolumes:output_type -> mallee.sp.v1.ListVolumesResponse
+	3,  // 20: mallee.sp.v1.StorageProcessor.ResizeVolume:output_type -> mallee.sp.v1.ResizeVolumeResponse
+	15, // 21: mallee.sp.v1.StorageProcessor.ExportVolume:output_type -> mallee.sp.v1.ExportVolumeResponse
+	17, // 22: mallee.sp.v1.StorageProcessor.UnexportVolume:output_type -> mallee.sp.v1.UnexportVolumeResponse
+	19, // 23: mallee.sp.v1.StorageProcessor.ListExports:output_type -> mallee.sp.v1.ListExportsResponse
+	16, // [16:24] is the sub-list for method output_type
+	8,  // [8:16] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_sp_v1_sp_proto_init() }
@@ -1175,7 +1268,7 @@ func file_sp_v1_sp_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sp_v1_sp_proto_rawDesc), len(file_sp_v1_sp_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -61,11 +61,14 @@ type StorageProcessorClient interface {
 	// is NOT_FOUND; a size that the pool cannot hold is RESOURCE_EXHAUSTED.
 	ResizeVolume(ctx context.Context, in *ResizeVolumeRequest, opts ...grpc.CallOption) (*ResizeVolumeResponse, error)
 	// ExportVolume offers a volume to one initiator and to no other. The LUN is
-	// the same for as long as the export exists. A volume that is not there is
-	// NOT_FOUND.
+	// the same for as long as the export exists, and is none that is retired for
+	// another volume. A volume that is not there is NOT_FOUND, an initiator
+	// without a free LUN RESOURCE_EXHAUSTED.
 	ExportVolume(ctx context.Context, in *ExportVolumeRequest, opts ...grpc.CallOption) (*ExportVolumeResponse, error)
 	// UnexportVolume takes the offer back: when it returns, no write of that
-	// initiator can reach the volume any more. No such export is success.
+	// initiator can reach the volume any more. No such export is success. The LUN
+	// is retired unless it is released: it comes to no other volume, since the
+	// initiator may still have a disk there and would take that volume for this one.
 	UnexportVolume(ctx context.Context, in *UnexportVolumeRequest, opts ...grpc.CallOption) (*UnexportVolumeResponse, error)
 	ListExports(ctx context.Context, in *ListExportsRequest, opts ...grpc.CallOption) (*ListExportsResponse, error)
 }
@@ -179,11 +182,14 @@ type StorageProcessorServer interface {
 	// is NOT_FOUND; a size that the pool cannot hold is RESOURCE_EXHAUSTED.
 	ResizeVolume(context.Context, *ResizeVolumeRequest) (*ResizeVolumeResponse, error)
 	// ExportVolume offers a volume to one initiator and to no other. The LUN is
-	// the same for as long as the export exists. A volume that is not there is
-	// NOT_FOUND.
+	// the same for as long as the export exists, and is none that is retired for
+	// another volume. A volume that is not there is NOT_FOUND, an initiator
+	// without a free LUN RESOURCE_EXHAUSTED.
 	ExportVolume(context.Context, *ExportVolumeRequest) (*ExportVolumeResponse, error)
 	// UnexportVolume takes the offer back: when it returns, no write of that
-	// initiator can reach the volume any more. No such export is success.
+	// initiator can reach the volume any more. No such export is success. The LUN
+	// is retired unless it is released: it comes to no other volume, since the
+	// initiator may still have a disk there and would take that volume for this one.
 	UnexportVolume(context.Context, *UnexportVolumeRequest) (*UnexportVolumeResponse, error)
 	ListExports(context.Context, *ListExportsRequest) (*ListExportsResponse, error)
 	mustEmbedUnimplementedStorageProcessorServer()

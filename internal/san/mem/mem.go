@@ -31,6 +31,7 @@ type SAN struct {
 	mu      sync.Mutex
 	volumes map[mallee.VolumeID]san.Volume
 	exports map[exportKey]uint16
+	retired map[seat]mallee.VolumeID
 	last    map[mallee.IQN]uint16 // LUN given last
 	chap    map[mallee.IQN]mallee.CHAP
 }
@@ -38,6 +39,12 @@ type SAN struct {
 type exportKey struct {
 	volume    mallee.VolumeID
 	initiator mallee.IQN
+}
+
+// seat is a LUN of an initiator.
+type seat struct {
+	initiator mallee.IQN
+	lun       uint16
 }
 
 var _ san.SAN = (*SAN)(nil)
@@ -49,6 +56,7 @@ func New(info san.Info) *SAN {
 		info:    info,
 		volumes: map[mallee.VolumeID]san.Volume{},
 		exports: map[exportKey]uint16{},
+		retired: map[seat]mallee.VolumeID{},
 		last:    map[mallee.IQN]uint16{},
 		chap:    map[mallee.IQN]mallee.CHAP{},
 	}
@@ -144,7 +152,7 @@ func (s *SAN) Volumes(ctx context.Context) ([]san.Volume, error) {
 }
 
 // Export implements san.SAN. Any CHAP is taken.
-func (s *SAN) Export(ctx context.Context, id mallee.VolumeID, initiator mallee.IQN, chap mallee.CHAP) (mallee.Export, error) {
+func (s *SAN) Export(ctx context.Context, id mallee.VolumeID, initiator mallee.IQN, chap mallee.CHAP, held san.Seats) (mallee.Export, error) {
 	if err := gone(ctx, "export", string(id)); err != nil {
 		return mallee.Export{}, err
 	}
@@ -156,16 +164,23 @@ func (s *SAN) Export(ctx context.Context, id mallee.VolumeID, initiator mallee.I
 	if _, there := s.volumes[id]; !there {
 		return mallee.Export{}, fail("export", mallee.NotFound, string(id), "there is no such volume")
 	}
+	used := s.used(initiator)
+	for lun, volume := range held {
+		if !used[lun] {
+			s.retired[seat{initiator, lun}] = volume
+		}
+	}
 	key := exportKey{id, initiator}
 	if s.exports[key] == 0 {
-		lun := s.freeLUN(initiator)
+		lun := s.nextLUN(key)
 		if lun == 0 {
 			return mallee.Export{}, fail("export", mallee.Exhausted, string(id), "the initiator has no LUN left")
 		}
-		s.exports[key], s.last[initiator] = lun, lun
+		delete(s.retired, seat{initiator, lun})
+		s.exports[key] = lun
 	}
 	s.chap[initiator] = chap
-	return s.export(key), nil
+	return s.export(key, s.exports[key]), nil
 }
 
 // CHAP returns what an initiator has to prove itself with.
@@ -176,48 +191,77 @@ func (s *SAN) CHAP(initiator mallee.IQN) mallee.CHAP {
 }
 
 // Unexport implements san.SAN.
-func (s *SAN) Unexport(ctx context.Context, id mallee.VolumeID, initiator mallee.IQN) error {
+func (s *SAN) Unexport(ctx context.Context, id mallee.VolumeID, initiator mallee.IQN, released uint16) error {
 	if err := gone(ctx, "unexport", string(id)); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.exports, exportKey{id, initiator})
+	key := exportKey{id, initiator}
+	if lun := s.exports[key]; lun != 0 {
+		s.retired[seat{initiator, lun}] = id
+	}
+	delete(s.exports, key)
+	if at := (seat{initiator, released}); s.retired[at] == id {
+		delete(s.retired, at)
+	}
 	return nil
 }
 
 // Exports implements san.SAN.
-func (s *SAN) Exports(ctx context.Context) ([]san.Export, error) {
+func (s *SAN) Exports(ctx context.Context) (all, retired []san.Export, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var all []san.Export
-	for key := range s.exports {
-		all = append(all, san.Export{VolumeID: key.volume, Initiator: key.initiator, Export: s.export(key)})
-	}
-	slices.SortFunc(all, func(a, b san.Export) int {
-		return cmp.Or(cmp.Compare(a.VolumeID, b.VolumeID), cmp.Compare(a.Initiator, b.Initiator))
-	})
-	return all, gone(ctx, "list exports of", s.info.Name)
-}
-
-func (s *SAN) export(key exportKey) mallee.Export {
-	return mallee.Export{
-		Target: s.info.Target, LUN: s.exports[key], WWID: wwid(key.volume), Portals: slices.Clone(s.info.Portals),
-	}
-}
-
-// freeLUN returns the next LUN after the one given last that is free, or 0.
-func (s *SAN) freeLUN(initiator mallee.IQN) uint16 {
-	used := map[uint16]bool{}
 	for key, lun := range s.exports {
-		used[lun] = used[lun] || key.initiator == initiator
+		all = append(all, san.Export{VolumeID: key.volume, Initiator: key.initiator, Export: s.export(key, lun)})
 	}
+	for at, volume := range s.retired {
+		if key := (exportKey{volume, at.initiator}); s.exports[key] == 0 {
+			retired = append(retired, san.Export{VolumeID: volume, Initiator: at.initiator, Export: s.export(key, at.lun)})
+		}
+	}
+	for _, list := range [][]san.Export{all, retired} {
+		slices.SortFunc(list, func(a, b san.Export) int {
+			return cmp.Or(cmp.Compare(a.VolumeID, b.VolumeID), cmp.Compare(a.Initiator, b.Initiator))
+		})
+	}
+	return all, retired, gone(ctx, "list exports of", s.info.Name)
+}
+
+func (s *SAN) export(key exportKey, lun uint16) mallee.Export {
+	return mallee.Export{
+		Target: s.info.Target, LUN: lun, WWID: wwid(key.volume), Portals: slices.Clone(s.info.Portals),
+	}
+}
+
+// nextLUN returns the LUN that is kept for an export, else the next after the one
+// given last that is free, or 0.
+func (s *SAN) nextLUN(key exportKey) uint16 {
+	for at, volume := range s.retired {
+		if key == (exportKey{volume, at.initiator}) {
+			return at.lun
+		}
+	}
+	used, last := s.used(key.initiator), s.last[key.initiator]
 	for i := range uint16(maxLUN) {
-		if lun := (s.last[initiator]+i)%maxLUN + 1; !used[lun] {
+		if lun := (last+i)%maxLUN + 1; !used[lun] {
+			s.last[key.initiator] = lun
 			return lun
 		}
 	}
 	return 0
+}
+
+// used returns the LUNs of an initiator that are exported or retired.
+func (s *SAN) used(initiator mallee.IQN) map[uint16]bool {
+	used := map[uint16]bool{}
+	for key, lun := range s.exports {
+		used[lun] = used[lun] || key.initiator == initiator
+	}
+	for at := range s.retired {
+		used[at.lun] = used[at.lun] || at.initiator == initiator
+	}
+	return used
 }
 
 func wwid(id mallee.VolumeID) mallee.WWID {

@@ -51,6 +51,8 @@ func Run(t *testing.T, open func(t *testing.T) san.SAN) {
 		{"ExportRefuses", testExportRefuses},
 		{"ExportToTwoInitiators", testTwoInitiators},
 		{"LUNsComeBackLate", testLUNsComeBackLate},
+		{"RetiredLUN", testRetiredLUN},
+		{"HeldLUN", testHeldLUN},
 		{"ManyAtOnce", testManyAtOnce},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, suite{open(t)}) })
@@ -75,7 +77,12 @@ func (s suite) removeLater(t *testing.T, id mallee.VolumeID) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
 		defer cancel()
 		for _, initiator := range []mallee.IQN{initiatorA, initiatorB} {
-			if err := s.Unexport(ctx, id, initiator); err != nil {
+			if err := s.Unexport(ctx, id, initiator, 0); err != nil {
+				t.Error(err)
+			}
+		}
+		for _, e := range s.retired(t, id) {
+			if err := s.Unexport(ctx, id, e.Initiator, e.LUN); err != nil {
 				t.Error(err)
 			}
 		}
@@ -87,7 +94,7 @@ func (s suite) removeLater(t *testing.T, id mallee.VolumeID) {
 
 func (s suite) export(t *testing.T, id mallee.VolumeID, initiator mallee.IQN) mallee.Export {
 	t.Helper()
-	e, err := s.Export(t.Context(), id, initiator, chapOf(initiator))
+	e, err := s.Export(t.Context(), id, initiator, chapOf(initiator), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +104,17 @@ func (s suite) export(t *testing.T, id mallee.VolumeID, initiator mallee.IQN) ma
 // exports returns the exports of a volume that Exports lists.
 func (s suite) exports(t *testing.T, id mallee.VolumeID) []san.Export {
 	t.Helper()
-	all, err := s.Exports(t.Context())
+	all, _, err := s.Exports(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(all, func(e san.Export) bool { return e.VolumeID != id })
+}
+
+// retired returns the retired LUNs of a volume that Exports lists.
+func (s suite) retired(t *testing.T, id mallee.VolumeID) []san.Export {
+	t.Helper()
+	_, all, err := s.Exports(context.WithoutCancel(t.Context()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +169,7 @@ func testManyAtOnce(t *testing.T, s suite) {
 				return
 			}
 			var e mallee.Export
-			e, errs[i] = s.Export(t.Context(), ids[i%n], initiatorA, chapOf(initiatorA))
+			e, errs[i] = s.Export(t.Context(), ids[i%n], initiatorA, chapOf(initiatorA), nil)
 			luns[i%n][i/n] = e.LUN
 		})
 	}

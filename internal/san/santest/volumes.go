@@ -98,7 +98,7 @@ func testNames(t *testing.T, s suite) {
 
 	e := s.export(t, id, initiatorA)
 	equal(t, "the identity that is exported", v.WWID, e.WWID)
-	must(t, s.Unexport(t.Context(), id, initiatorA))
+	must(t, s.Unexport(t.Context(), id, initiatorA, 0))
 	grown, err := s.ResizeVolume(t.Context(), id, 2*mallee.GiB)
 	must(t, err)
 	equal(t, "its name when it has grown", spec.Name, grown.Name)
@@ -142,7 +142,7 @@ func testDelete(t *testing.T, s suite) {
 	s.export(t, v.ID, initiatorA)
 	refused(t, "deletion of an exported volume", s.DeleteVolume(t.Context(), v.ID), mallee.InUse)
 	equal(t, "volumes after the refusal", 1, len(s.volumes(t, v.ID)))
-	must(t, s.Unexport(t.Context(), v.ID, initiatorA))
+	must(t, s.Unexport(t.Context(), v.ID, initiatorA, 0))
 	must(t, s.DeleteVolume(t.Context(), v.ID))
 	equal(t, "volumes after deletion", 0, len(s.volumes(t, v.ID)))
 	must(t, s.DeleteVolume(t.Context(), v.ID))

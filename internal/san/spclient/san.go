@@ -75,11 +75,15 @@ func (c *Client) Volumes(ctx context.Context) (all []san.Volume, err error) {
 }
 
 // Export implements san.SAN.
-func (c *Client) Export(ctx context.Context, id mallee.VolumeID, initiator mallee.IQN, chap mallee.CHAP) (e mallee.Export, err error) {
+func (c *Client) Export(ctx context.Context, id mallee.VolumeID, initiator mallee.IQN, chap mallee.CHAP, held san.Seats) (e mallee.Export, err error) {
+	var seats []*spv1.Seat
+	for lun, volume := range held {
+		seats = append(seats, &spv1.Seat{VolumeId: string(volume), Lun: uint32(lun)})
+	}
 	err = c.try(ctx, func(ctx context.Context, sp spv1.StorageProcessorClient) error {
 		r, err := sp.ExportVolume(ctx, &spv1.ExportVolumeRequest{
 			VolumeId: string(id), Initiator: string(initiator),
-			Chap: &spv1.Chap{Username: chap.Username, Password: chap.Password},
+			Chap: &spv1.Chap{Username: chap.Username, Password: chap.Password}, Held: seats,
 		})
 		e = export(r.GetExport()).Export
 		return err
@@ -88,27 +92,32 @@ func (c *Client) Export(ctx context.Context, id mallee.VolumeID, initiator malle
 }
 
 // Unexport implements san.SAN.
-func (c *Client) Unexport(ctx context.Context, id mallee.VolumeID, initiator mallee.IQN) error {
+func (c *Client) Unexport(ctx context.Context, id mallee.VolumeID, initiator mallee.IQN, released uint16) error {
 	return failure("unexport", id, c.try(ctx, func(ctx context.Context, sp spv1.StorageProcessorClient) error {
-		_, err := sp.UnexportVolume(ctx, &spv1.UnexportVolumeRequest{VolumeId: string(id), Initiator: string(initiator)})
+		_, err := sp.UnexportVolume(ctx, &spv1.UnexportVolumeRequest{VolumeId: string(id), Initiator: string(initiator), ReleasedLun: uint32(released)})
 		return err
 	}))
 }
 
 // Exports implements san.SAN.
-func (c *Client) Exports(ctx context.Context) (all []san.Export, err error) {
+func (c *Client) Exports(ctx context.Context) (all, retired []san.Export, err error) {
 	err = c.try(ctx, func(ctx context.Context, sp spv1.StorageProcessorClient) error {
 		r, err := sp.ListExports(ctx, &spv1.ListExportsRequest{})
-		all = nil
-		for _, e := range r.GetExports() {
-			all = append(all, export(e))
-		}
+		all, retired = exports(r.GetExports()), exports(r.GetRetired())
 		return err
 	})
+	return all, retired, failure("list exports", "", err)
+}
+
+// exports returns what was listed, sorted.
+func exports(list []*spv1.Export) (all []san.Export) {
+	for _, e := range list {
+		all = append(all, export(e))
+	}
 	slices.SortFunc(all, func(a, b san.Export) int {
 		return cmp.Or(cmp.Compare(a.VolumeID, b.VolumeID), cmp.Compare(a.Initiator, b.Initiator))
 	})
-	return all, failure("list exports", "", err)
+	return all
 }
 
 func volume(v *spv1.Volume) san.Volume {
