@@ -161,7 +161,7 @@ func TestLoginsToOnePortalRunOneAtATime(t *testing.T) {
 }
 
 func TestALoginWakesWhoWaits(t *testing.T) {
-	for exit, message := range map[int]string{0: "logged in", 15: "logged in", 8: "login failed"} {
+	for exit, message := range map[int]string{0: "logged in", 15: "login failed", 8: "login failed"} {
 		c, j := newConnector(t, exit)
 		changed := c.Changed(wwid)
 		logInTo(t.Context(), c, portal("10.107.1.200:3260"), CHAP{})

@@ -66,18 +66,6 @@ func ifaceText(name string) string {
 	return text + "iface.transport_name = tcp\n"
 }
 
-// writeIface makes the iface record of a network device. The lock is held.
-func (in *Initiator) writeIface(name string) error {
-	if !strings.HasPrefix(name, netPrefix) {
-		return nil // DefaultIface is an admin's to change; see PrepareIface
-	}
-	file, text := in.etc("ifaces", name), ifaceText(name)
-	if have, err := os.ReadFile(file); err == nil && string(have) == text {
-		return nil
-	}
-	return in.writeFile(file, text)
-}
-
 // RemoveUnusedIfaces removes our iface records for network devices that no node
 // record and no session uses.
 func (in *Initiator) RemoveUnusedIfaces(ctx context.Context) error {

@@ -31,6 +31,9 @@ var (
 	ErrUnreachable = errors.New("cannot connect")
 	ErrRefused     = errors.New("the target refused this initiator")
 	ErrNoDaemon    = errors.New("iscsid does not answer")
+	// ErrPending is that of a portal which iscsid is still busy with for a login
+	// whose caller has gone: it ends by itself, within that login's timeout.
+	ErrPending = errors.New("iscsid has not ended an earlier login")
 )
 
 // Login logs in to portals, whose records must exist and of which none may be
@@ -39,9 +42,12 @@ var (
 // already is success. When ctx ends early iscsid may still finish the logins.
 //
 // Portals of one target and iface share one process where that logs in to
-// nothing else. It tells its outcomes when it ends, so a portal that does not
+// nothing else. It prints its outcomes when it ends, so a portal that does not
 // answer holds back the news of the others until its login times out; their
 // sessions are there long before, for Sessions to show.
+//
+// It is a process, not a request to iscsid's socket: that request is iscsid's own
+// record of the portal, a C struct which changes with its version.
 func (in *Initiator) Login(ctx context.Context, portals []Portal, done func(Portal, error)) {
 	var mu sync.Mutex
 	report := func(p Portal, err error) {
@@ -52,24 +58,38 @@ func (in *Initiator) Login(ctx context.Context, portals []Portal, done func(Port
 		}
 		done(p, err)
 	}
-	groups := map[[2]string][]Portal{}
+	groups := map[group][]Portal{}
 	for _, p := range portals {
 		if err := p.check(); err != nil {
 			report(p, err)
 			continue
 		}
-		key := [2]string{p.Target, p.Iface}
-		groups[key] = append(groups[key], p)
+		g := group{p.Target, p.Iface}
+		groups[g] = append(groups[g], p)
 	}
 	var wg sync.WaitGroup
-	for _, group := range groups {
-		if len(group) > 1 && in.exactly(group) {
-			wg.Go(func() { in.loginAll(ctx, group, report) })
-			continue
+	for g, portals := range groups {
+		wg.Go(func() { in.login(ctx, g, portals, report) })
+	}
+	wg.Wait()
+}
+
+// login is Login for portals of one group.
+func (in *Initiator) login(ctx context.Context, g group, portals []Portal, report func(Portal, error)) {
+	if err := in.exchanges.beginLogin(ctx, g); err != nil {
+		for _, p := range portals {
+			report(p, err)
 		}
-		for _, p := range group {
-			wg.Go(func() { report(p, in.loginOne(ctx, p)) })
-		}
+		return
+	}
+	defer in.exchanges.endLogin(g)
+	if len(portals) > 1 && in.exactly(g, portals) {
+		in.loginAll(ctx, g, portals, report)
+		return
+	}
+	var wg sync.WaitGroup
+	for _, p := range portals {
+		wg.Go(func() { report(p, in.loginOne(ctx, p)) })
 	}
 	wg.Wait()
 }
@@ -91,24 +111,23 @@ func (in *Initiator) present() (map[Portal]bool, error) {
 	return there, err
 }
 
-// exactly reports whether a login to all records of the group's target and iface
-// is a login to the group alone: whether each of them is in the group or has a
-// session. One written in this moment is somebody's who logs in to it next.
-func (in *Initiator) exactly(group []Portal) bool {
+// exactly reports whether a login to all records of g is a login to portals
+// alone: whether each of them is a portal's or has a session. One written in this
+// moment is somebody's who logs in to it next.
+func (in *Initiator) exactly(g group, portals []Portal) bool {
 	known, err := in.present()
 	if err != nil {
 		return false
 	}
-	for _, p := range group {
+	for _, p := range portals {
 		known[anyGroup(p)] = true
 	}
-	target, iface := group[0].Target, group[0].Iface
-	records, err := filepath.Glob(in.etc("nodes", target, "*", iface)) // neither can be a pattern
+	records, err := filepath.Glob(in.etc("nodes", g.target, "*", g.iface)) // neither can be a pattern
 	if err != nil {
 		return false
 	}
 	for _, file := range records {
-		p := Portal{Target: target, Iface: iface}
+		p := Portal{Target: g.target, Iface: g.iface}
 		if !p.parse(filepath.Base(filepath.Dir(file))) || !known[anyGroup(p)] {
 			return false
 		}
@@ -116,46 +135,50 @@ func (in *Initiator) exactly(group []Portal) bool {
 	return true
 }
 
-// loginAll logs in to all records of the group's target and iface with one
-// process, which has iscsid start on all of them before it waits for the first.
-func (in *Initiator) loginAll(ctx context.Context, group []Portal, report func(Portal, error)) {
-	stdout, err := in.Run.Run(ctx, "iscsiadm", "-m", "node", "-T", group[0].Target, "-I", group[0].Iface, "--login")
-	var stderr string
-	if failure, ok := errors.AsType[*command.Error](err); ok {
-		stderr = failure.Stderr
-	}
-	codes := outcomes(string(stdout), stderr)
+// loginAll logs in to all records of g with one process, which has iscsid start
+// on all of them before it waits for the first.
+func (in *Initiator) loginAll(ctx context.Context, g group, portals []Portal, report func(Portal, error)) {
+	stdout, err := in.Run.Run(ctx, "iscsiadm", "-m", "node", "-T", g.target, "-I", g.iface, "--login")
+	codes := outcomes(string(stdout), stderr(err))
 	there, _ := in.present() // without it what iscsiadm said must do
-	for _, p := range group {
+	if err == nil {
+		err = errors.New("is its record there?")
+	}
+	for _, p := range portals {
 		code, said := codes[fmt.Sprintf("iface: %s, target: %s, portal: %s", p.Iface, p.Target, recordPortal(p))]
 		switch {
 		case there[anyGroup(p)] || said && code == 0:
 			report(p, nil)
 		case said:
-			report(p, loginError(code, fmt.Errorf("iscsid: error %d", code)))
-		case err != nil:
-			report(p, fmt.Errorf("iscsiadm did not say how it ended: %w", err))
+			report(p, loginError(code, fmt.Errorf("iscsid reports error %d", code)))
 		default:
-			report(p, errors.New("iscsiadm did not say how it ended"))
+			report(p, fmt.Errorf("iscsiadm did not say how it ended: %w", err))
 		}
 	}
 }
 
+// loginOne logs in to one portal with a process of its own.
 func (in *Initiator) loginOne(ctx context.Context, p Portal) error {
 	portal := fmt.Sprintf("%s,%d", p.Addr, p.TPGT)
 	_, err := in.Run.Run(ctx, "iscsiadm", "-m", "node", "-T", p.Target, "-p", portal, "-I", p.Iface, "--login")
-	return loginError(command.ExitCode(err), err)
+	code := command.ExitCode(err)
+	if code == codeSessionExists {
+		if there, _ := in.present(); there[anyGroup(p)] {
+			return nil
+		}
+	}
+	return loginError(code, err)
 }
 
 // loginError returns what a code means, and other for one without a meaning here.
 func loginError(code int, other error) error {
 	switch code {
-	case codeSessionExists:
-		return nil
 	case codeTransport:
 		return ErrUnreachable
 	case codeTimeout:
 		return ErrTimeout
+	case codeSessionExists:
+		return ErrPending // it has a session in mind that the kernel does not show
 	case codeNoDaemon:
 		return ErrNoDaemon
 	case codeLogin, codeLoginAuth:

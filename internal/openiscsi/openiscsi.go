@@ -52,7 +52,8 @@ type Initiator struct {
 	// Sys, Etc and Lock replace /sys, /etc/iscsi and /run/lock/iscsi in tests.
 	Sys, Etc, Lock string
 
-	breaking sync.Mutex // held while an abandoned lock is removed
+	breaking  sync.Mutex // held while an abandoned lock is removed
+	exchanges exchanges
 }
 
 func (in *Initiator) sys(elem ...string) string {

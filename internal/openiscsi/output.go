@@ -3,25 +3,28 @@
 package openiscsi
 
 import (
+	"errors"
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/mallee-io/mallee/internal/command"
 )
 
-// What iscsiadm says of one login or logout (open-iscsi's usr/session_mgmt.c):
-// a success is one line on its standard output, a failure two on the other.
+// What iscsiadm says of a login (log_login_msg in open-iscsi's
+// usr/session_mgmt.c): a success is one line on its standard output, a failure two
+// on the other. Brackets hold iface, target and portal.
 var (
-	doneLine   = regexp.MustCompile(`^(?:Login to|Logout of) \[(.*)\] successful\.$`)
-	failedLine = regexp.MustCompile(`^iscsiadm: Could not (?:login to|logout of) \[(.*)\]\.$`)
+	doneLine   = regexp.MustCompile(`^Login to \[(.*)\] successful\.$`)
+	failedLine = regexp.MustCompile(`^iscsiadm: Could not login to \[(.*)\]\.$`)
 	reasonLine = regexp.MustCompile(`^iscsiadm: initiator reported error \(([0-9]{1,3}) - .*\)$`)
 )
 
-// codeUnknown is the outcome of a failure for which no reason is given.
+// codeUnknown is that of a failure for which iscsiadm gives no reason.
 const codeUnknown = -1
 
-// outcomes reads what an iscsiadm that logged in or out said of each portal or
-// session. The key is what stands in the brackets; the value is the code of
-// include/iscsi_err.h, 0 for success. Lines of any other form are passed over.
+// outcomes returns what iscsiadm said of each login: the code of its failure, 0
+// for success, by what stands in the brackets. Other lines are passed over.
 func outcomes(stdout, stderr string) map[string]int {
 	codes := map[string]int{}
 	for line := range strings.Lines(stdout) {
@@ -39,8 +42,16 @@ func outcomes(stdout, stderr string) map[string]int {
 			if code, err := strconv.Atoi(m[1]); err == nil && code != 0 {
 				codes[failed] = code
 			}
-			failed = "" // a second reason would be somebody else's
+			failed = "" // one more would be of something else
 		}
 	}
 	return codes
+}
+
+// stderr returns what the program printed whose failure err is.
+func stderr(err error) string {
+	if failure, ok := errors.AsType[*command.Error](err); ok {
+		return failure.Stderr
+	}
+	return ""
 }

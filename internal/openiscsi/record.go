@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -52,9 +53,6 @@ func (s Secret) check() error {
 	return nil
 }
 
-// temporary begins the names of files that are being written.
-const temporary = ".mallee-"
-
 // PrepareIface makes the iface record DefaultIface if it is not there, and
 // removes what a process that was killed had half written.
 func (in *Initiator) PrepareIface(ctx context.Context) error {
@@ -69,16 +67,17 @@ func (in *Initiator) PrepareIface(ctx context.Context) error {
 		if _, err := os.Stat(file); err == nil {
 			return nil
 		}
-		return in.writeFile(file, ifaceText(DefaultIface))
+		return in.writeFiles(map[string]string{file: ifaceText(DefaultIface)})
 	})
 }
 
 // WriteRecords makes or replaces the node records of portals, readable by root
 // alone, and makes the iface records of their network devices where there are
-// none. All are checked before the first is written. iscsid takes the secret from
-// a record at the next login. Nothing but us starts such a session and nothing
-// but us scans it: startup and scan are manual, so that a boot or a LUN of another
-// volume brings up no device before it is verified.
+// none. All are checked, and written under other names, before the first is
+// replaced; what is there already as it should be is left alone. iscsid takes the
+// secret from a record at the next login. Nothing but us starts such a session and
+// nothing but us scans it: startup and scan are manual, so that a boot or a LUN of
+// another volume brings up no device before it is verified.
 //
 // The files are written, not sent through "iscsiadm -o update", because that takes
 // a process for each setting and would put a CHAP secret into argv.
@@ -90,17 +89,20 @@ func (in *Initiator) WriteRecords(ctx context.Context, portals []Portal, s Setti
 	if err != nil {
 		return err
 	}
-	return in.locked(ctx, func() error {
-		for _, p := range portals {
-			if err := in.writeIface(p.Iface); err != nil {
-				return err
-			}
-			if err := in.writeFile(in.recordFile(p), recordText(p, s, secret)); err != nil {
-				return err
-			}
+	want := map[string]string{}
+	for _, p := range portals {
+		if p.NetDevice() != "" { // DefaultIface is an admin's to change; see PrepareIface
+			want[in.etc("ifaces", p.Iface)] = ifaceText(p.Iface)
 		}
+		want[in.recordFile(p)] = recordText(p, s, secret)
+	}
+	// Without the lock: what we write gets its name when it is whole and on the
+	// disk, and who writes in place cannot have come to the same text midway.
+	maps.DeleteFunc(want, isFile)
+	if len(want) == 0 {
 		return nil
-	})
+	}
+	return in.locked(ctx, func() error { return in.writeFiles(want) })
 }
 
 // recordText is the content of a node record.
@@ -199,25 +201,4 @@ func (p *Portal) parse(s string) bool {
 	tag, tagErr := strconv.ParseUint(field[2], 10, 16)
 	p.Addr, p.TPGT = netip.AddrPortFrom(addr, uint16(port)), uint16(tag)
 	return addrErr == nil && portErr == nil && tagErr == nil
-}
-
-// writeFile replaces file at once, readable by root alone: iscsid must never see
-// half a record, and records may hold secrets.
-func (in *Initiator) writeFile(file, content string) error {
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return err
-	}
-	// Beside its final name iscsiadm would take the temporary file for a record.
-	temp, err := os.CreateTemp(in.etc(), temporary+"*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temp.Name())
-	if _, err = temp.WriteString(content); err == nil {
-		err = temp.Sync()
-	}
-	if err = errors.Join(err, temp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(temp.Name(), file)
 }

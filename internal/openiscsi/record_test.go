@@ -25,7 +25,7 @@ var settings = openiscsi.Settings{
 }
 
 // newInitiator returns an initiator with a database of its own.
-func newInitiator(t *testing.T) *openiscsi.Initiator {
+func newInitiator(t testing.TB) *openiscsi.Initiator {
 	t.Helper()
 	dir := t.TempDir()
 	in := &openiscsi.Initiator{Etc: filepath.Join(dir, "etc"), Lock: filepath.Join(dir, "lock")}

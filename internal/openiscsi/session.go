@@ -3,6 +3,7 @@
 package openiscsi
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -71,46 +72,42 @@ func (in *Initiator) Secret(s Session) (Secret, error) {
 
 // session reads one session; ok is false for one that is not ours.
 func (in *Initiator) session(name string) (s Session, ok bool, err error) {
-	dir := in.sys("class", "iscsi_session", name)
-	s.ID, err = strconv.Atoi(strings.TrimPrefix(name, "session"))
-	if err != nil {
+	if s.ID, err = strconv.Atoi(strings.TrimPrefix(name, "session")); err != nil {
 		return s, false, err
 	}
+	dir := in.sys("class", "iscsi_session", name)
+	conn := in.sys("class", "iscsi_connection", fmt.Sprintf("connection%d:0", s.ID))
 	if s.Portal.Iface, err = attribute(dir, "ifacename"); err != nil || !strings.HasPrefix(s.Portal.Iface, Prefix) {
 		return s, false, err
 	}
-	if s.Portal.Target, err = attribute(dir, "targetname"); err != nil {
-		return s, false, err
+	// The persistent address is the one that was asked for; a target may have
+	// redirected the login to another (RFC 7143 §11.13.5, status class 1).
+	var tag, addr, port string
+	for _, a := range []struct {
+		value     *string
+		dir, name string
+	}{
+		{&s.Portal.Target, dir, "targetname"},
+		{&s.State, dir, "state"},
+		{&tag, dir, "tpgt"},
+		{&addr, conn, "persistent_address"},
+		{&port, conn, "persistent_port"},
+	} {
+		if *a.value, err = attribute(a.dir, a.name); err != nil {
+			return s, false, err
+		}
 	}
-	if s.State, err = attribute(dir, "state"); err != nil {
-		return s, false, err
-	}
-	tag, err := attribute(dir, "tpgt")
+	// …/host2/session1/iscsi_session/session1
+	device, err := os.Readlink(dir)
 	if err != nil {
 		return s, false, err
+	}
+	host := filepath.Base(filepath.Dir(filepath.Dir(filepath.Dir(device))))
+	if s.Host, err = strconv.Atoi(strings.TrimPrefix(host, "host")); err != nil {
+		return s, false, fmt.Errorf("no SCSI host in %s", device)
 	}
 	if n, err := strconv.ParseUint(tag, 10, 16); err == nil {
 		s.Portal.TPGT = uint16(n)
-	}
-	// …/host2/session1/iscsi_session/session1
-	target, err := filepath.EvalSymlinks(dir)
-	if err != nil {
-		return s, false, err
-	}
-	host := filepath.Base(filepath.Dir(filepath.Dir(filepath.Dir(target))))
-	if s.Host, err = strconv.Atoi(strings.TrimPrefix(host, "host")); err != nil {
-		return s, false, fmt.Errorf("no SCSI host in %s", target)
-	}
-	// The persistent address is the one that was asked for; a target may have
-	// redirected the login to another (RFC 7143 §11.13.5, status class 1).
-	conn := in.sys("class", "iscsi_connection", fmt.Sprintf("connection%d:0", s.ID))
-	addr, err := attribute(conn, "persistent_address")
-	if err != nil {
-		return s, false, err
-	}
-	port, err := attribute(conn, "persistent_port")
-	if err != nil {
-		return s, false, err
 	}
 	ip, err := netip.ParseAddr(addr)
 	if err != nil {
@@ -127,14 +124,26 @@ func (in *Initiator) session(name string) (s Session, ok bool, err error) {
 	return s, true, nil
 }
 
-// attribute reads one attribute. sysfs answers ENODEV, not ENOENT, for one that
-// goes while it is read (fs/kernfs/file.c), and "(null)" for one that iscsid has
-// not yet set.
+// attribute reads one attribute, with three system calls where os.ReadFile makes
+// seven: all is read anew whenever the kernel's devices change. sysfs gives a
+// whole attribute to one read, at most a page; it answers ENODEV, not ENOENT, for
+// one that goes while it is read (fs/kernfs/file.c), and "(null)" for one that
+// iscsid has not yet set.
 func attribute(dir, name string) (string, error) {
-	b, err := os.ReadFile(filepath.Join(dir, name))
-	value := strings.TrimSpace(string(b))
-	if err == nil && value == "(null)" {
+	file := dir + "/" + name
+	fd, err := unix.Open(file, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", &fs.PathError{Op: "open", Path: file, Err: err}
+	}
+	defer unix.Close(fd)
+	var page [4096]byte
+	n, err := unix.Read(fd, page[:])
+	if err != nil {
+		return "", &fs.PathError{Op: "read", Path: file, Err: err}
+	}
+	value := string(bytes.TrimSpace(page[:n]))
+	if value == "(null)" {
 		return "", fs.ErrNotExist
 	}
-	return value, err
+	return value, nil
 }

@@ -20,7 +20,7 @@ var compareAddr = cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })
 
 // kernel is a tree laid out as sysfs shows iSCSI sessions.
 type kernel struct {
-	t   *testing.T
+	t   testing.TB
 	dir string
 }
 
