@@ -105,6 +105,9 @@ func reexecute(lock *os.File) (int, error) {
 		}
 	}()
 	err := cmd.Wait()
+	// Nothing else refers to the file by now: the collector would have closed it, and
+	// let the next lab in, within minutes.
+	runtime.KeepAlive(lock)
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		return 0, err
