@@ -26,10 +26,14 @@ version := $(shell git describe --always --dirty --tags 2>/dev/null || echo dev)
 # For how long `make fuzz` runs each fuzz test.
 FUZZTIME ?= 30s
 
+# What the lab's machines run on: uml, or qemu with Debian's own kernel.
+BACKEND ?= $(or $(LAB_BACKEND),uml)
+export LAB_BACKEND := $(BACKEND)
+
 build_packages := ca-certificates
 unit_packages := ca-certificates gcc libc6-dev
 generate_packages := ca-certificates protobuf-compiler
-lab_packages := ca-certificates user-mode-linux mmdebstrap gpg iproute2 iptables util-linux openssl awscli python3-boto3
+lab_packages := ca-certificates user-mode-linux mmdebstrap gpg iproute2 iptables util-linux openssl awscli python3-boto3 $(if $(filter qemu,$(BACKEND)),qemu-system-x86)
 
 # The packages with tests that run in the lab or as root; those are named TestLab….
 lab_tests := $(patsubst %/lab_test.go,./%,$(wildcard */lab_test.go internal/*/lab_test.go)) ./test/e2e
@@ -94,6 +98,10 @@ check-generate: require-go ## fail if `make generate` changes something
 lab-test: require-root build ## tests on real kernels, in the lab; needs root
 	tools/debian-packages $(lab_packages)
 	go test -v -p 1 -count 1 -timeout 80m -tags lab -run '^TestLab' $(lab_tests)
+
+.PHONY: lab-test-qemu
+lab-test-qemu: ## the lab's own test with Debian's kernel in QEMU, a minute; needs root
+	$(MAKE) --no-print-directory lab-test BACKEND=qemu lab_tests=./internal/lab
 
 ##@ See it work
 
