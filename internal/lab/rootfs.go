@@ -95,7 +95,7 @@ func buildRootFS(ctx context.Context, dir string, packages []string, version str
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("mmdebstrap: %w\n%s", err, &output)
 	}
-	// The other backend needs nf_tables of the IPv4 family, which UML lacks.
+	// What iptables uses otherwise is nf_tables of the IPv4 family, which UML lacks.
 	_, err = hostCommand(ctx, "", "chroot", root, "update-alternatives", "--set", "iptables", "/usr/sbin/iptables-legacy")
 	if err != nil {
 		return err
