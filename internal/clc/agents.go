@@ -65,7 +65,7 @@ func (c *Controller) WatchPartition(req *cloudv1.WatchPartitionRequest, stream c
 	st, left := c.sites.openController(name, partition)
 	defer left()
 	return send(ctx, c.feed, st.woken, stream.Send, func(v *view) (*cloudv1.PartitionState, error) {
-		return c.sites.addToPartition(v.partitionState(partition), st), c.stillMember(ctx, v, id)
+		return c.retirees.addToPartition(c.sites.addToPartition(v.partitionState(partition), st)), c.stillMember(ctx, v, id)
 	})
 }
 
@@ -99,7 +99,7 @@ func (c *Controller) WatchNode(req *cloudv1.WatchNodeRequest, stream cloudv1.Clo
 	st, left := c.sites.openNode(v, name, r, req.GetNcpaths())
 	defer left()
 	return send(ctx, c.feed, st.woken, stream.Send, func(v *view) (*cloudv1.NodeState, error) {
-		return c.sites.addToNode(v.nodeState(r), st), c.stillMember(ctx, v, id)
+		return c.retirees.addToNode(c.sites.addToNode(v.nodeState(r), st), r), c.stillMember(ctx, v, id)
 	})
 }
 
@@ -153,6 +153,9 @@ func (c *Controller) ReportPartition(ctx context.Context, report *cloudv1.Partit
 		return nil, err
 	}
 	c.sites.controllerReported(id.Name, report.GetPartition(), report)
+	if c.retirees.controllerReported(ctx, report.GetPartition(), report) {
+		c.sites.wakePartition(report.GetPartition())
+	}
 	// Exports first: they are few, somebody waits for each, and a partition has
 	// volumes by the thousand.
 	for _, r := range report.GetExports() {
@@ -181,6 +184,9 @@ func (c *Controller) ReportNode(ctx context.Context, report *cloudv1.NodeReport)
 	for _, r := range report.GetAttachments() {
 		if err := c.attachmentReported(ctx, id.Name, r); err != nil {
 			return nil, err
+		}
+		if c.retirees.nodeReported(ctx, id.Partition, r) {
+			c.sites.wakePartition(id.Partition)
 		}
 	}
 	return &cloudv1.ReportResponse{}, nil

@@ -42,6 +42,7 @@ type Controller struct {
 	presence  *presence
 	paths     *pathTable
 	sites     *sites
+	retirees  *retirees
 	checking  chan struct{} // holds a token for each path check that is under way
 	probing   chan struct{} // holds a token while machines are asked to probe
 	followed  chan struct{} // closed when follow has ended
@@ -64,7 +65,7 @@ func New(ctx context.Context, s *store.Store, parts PartOptions, log *slog.Logge
 		return nil, err
 	}
 	c := &Controller{
-		store: s, parts: parts, log: log, strangers: telemetry.Sparse(log), feed: newFeed(first), presence: newPresence(), paths: newPathTable(), sites: newSites(log),
+		store: s, parts: parts, log: log, strangers: telemetry.Sparse(log), feed: newFeed(first), presence: newPresence(), paths: newPathTable(), sites: newSites(log), retirees: newRetirees(log),
 		checking: make(chan struct{}, maxChecks), probing: make(chan struct{}, 1), followed: make(chan struct{}),
 		restore: make(chan struct{}, 1),
 	}

@@ -140,9 +140,21 @@ func (s *sites) controllerReported(name, partition string, report *cloudv1.Parti
 		return
 	}
 	s.portals[partition] = portals
-	for _, other := range s.stations {
-		if other.site.Partition == partition {
-			wake(other.woken)
+	s.wakeAll(partition)
+}
+
+// wakePartition has the streams of a partition look again.
+func (s *sites) wakePartition(partition string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wakeAll(partition)
+}
+
+// wakeAll is wakePartition with s.mu held.
+func (s *sites) wakeAll(partition string) {
+	for _, st := range s.stations {
+		if st.site.Partition == partition {
+			wake(st.woken)
 		}
 	}
 }
