@@ -23,13 +23,14 @@ var (
 	metadataUsed = prometheus.NewDesc("mallee_sp_pool_metadata_used_ratio", "Share of the pool's room for metadata that is used.", nil, nil)
 	volumeCount  = prometheus.NewDesc("mallee_sp_volumes", "Number of volumes.", nil, nil)
 	exportCount  = prometheus.NewDesc("mallee_sp_exports", "Number of exports.", nil, nil)
+	retiredCount = prometheus.NewDesc("mallee_sp_retired_luns", "Number of LUNs that are kept from other volumes until their nodes have let go.", nil, nil)
 )
 
 // collector asks the pool at each scrape.
 type collector struct{ s *Server }
 
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{poolSize, poolFree, promisedSum, promiseMax, alarmCount, metadataUsed, volumeCount, exportCount} {
+	for _, d := range []*prometheus.Desc{poolSize, poolFree, promisedSum, promiseMax, alarmCount, metadataUsed, volumeCount, exportCount, retiredCount} {
 		ch <- d
 	}
 }
@@ -38,6 +39,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
 	ch <- prometheus.MustNewConstMetric(exportCount, prometheus.GaugeValue, float64(len(c.s.exports.established())))
+	ch <- prometheus.MustNewConstMetric(retiredCount, prometheus.GaugeValue, float64(len(c.s.exports.Retired())))
 	contents, err := c.s.contents(ctx)
 	if err != nil {
 		c.s.logFailure(ctx, c.s.log, "pool cannot be measured", err)

@@ -530,6 +530,8 @@ func TestMetricsTellThePoolAndTheCalls(t *testing.T) {
 	}
 	create(t, s, vol1)
 	export(t, s, vol1, nc1)
+	export(t, s, vol1, nc2)
+	unexport(t, s, vol1, nc2)
 	if _, err := s.CreateVolume(t.Context(), &spv1.CreateVolumeRequest{VolumeId: "x"}); err == nil {
 		t.Fatal("x was accepted")
 	}
@@ -538,8 +540,9 @@ func TestMetricsTellThePoolAndTheCalls(t *testing.T) {
 	for _, want := range []string{
 		`mallee_sp_calls_total{code="InvalidArgument",method="CreateVolume"} 1`,
 		`mallee_sp_calls_total{code="OK",method="CreateVolume"} 1`,
-		`mallee_sp_calls_total{code="OK",method="ExportVolume"} 1`,
+		`mallee_sp_calls_total{code="OK",method="ExportVolume"} 2`,
 		`mallee_sp_exports 1`,
+		`mallee_sp_retired_luns 1`,
 		`mallee_sp_pool_alarms 0`,
 		`mallee_sp_pool_promise_limit_bytes 1.073741824e+12`,
 		`mallee_sp_pool_promised_bytes 1.073741824e+09`,
