@@ -36,7 +36,7 @@ var packages = []string{"python3-os-brick"}
 
 func main() {
 	o := options{log: os.Stdout}
-	flag.StringVar(&o.only, "only", "", "measure only the contest of this row")
+	flag.StringVar(&o.only, "only", "", "measure only these rows, divided by commas, and what is measured with them")
 	flag.IntVar(&o.n, "n", 20, "samples of ours, and of the floor")
 	flag.IntVar(&o.peer, "peer", 3, "samples of os-brick; 0 is none")
 	flag.BoolVar(&o.verbose, "v", false, "tell what the connector did in each attach")

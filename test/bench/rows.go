@@ -2,7 +2,11 @@
 
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // row is one thing that is measured.
 type row struct {
@@ -40,31 +44,38 @@ var rows = []row{
 	{name: "nc_256x4_idle_cpu", unit: "percent of a core", goal: "< 1"},
 }
 
-// contests are the parts of a run, in their order.
-var contests = []contest{
-	{"attach_cold_2", cold(2), []string{"attach_cold_2", "attach_cold_2_complete", "detach_last", "floor_distance_cold"}},
-	{"attach_cold_4", cold(4), []string{"attach_cold_4", "attach_cold_4_complete", "floor_distance_cold_4"}},
-	{"attach_warm", warm, []string{
-		"attach_warm", "attach_warm_complete", "detach", "floor_distance_warm", "floor_distance_detach",
-		"warm_attach_processes", "warm_attach_processes_system", "warm_detach_processes", "warm_detach_processes_system",
-	}},
-	{"attach_dead_portal", deadPortal, []string{"attach_dead_portal"}},
-	{"storm_32x4", storm, []string{"storm_32x4", "storm_32x4_complete", "storm_32x4_detach"}},
-	{"hung_lun", hungLUN, []string{"hung_lun"}},
-	{"nc_256x4", scale, []string{"nc_256x4_rss", "nc_256x4_idle_cpu"}},
+// contests returns the parts of a run, in their order.
+func contests() []contest {
+	return []contest{
+		{"attach_cold_2", cold(2), []string{"attach_cold_2", "attach_cold_2_complete", "detach_last", "floor_distance_cold"}},
+		{"attach_cold_4", cold(4), []string{"attach_cold_4", "attach_cold_4_complete", "floor_distance_cold_4"}},
+		{"attach_warm", warm, []string{
+			"attach_warm", "attach_warm_complete", "detach", "floor_distance_warm", "floor_distance_detach",
+			"warm_attach_processes", "warm_attach_processes_system", "warm_detach_processes", "warm_detach_processes_system",
+		}},
+		{"attach_dead_portal", deadPortal, []string{"attach_dead_portal"}},
+		{"storm_32x4", storm, []string{"storm_32x4", "storm_32x4_complete", "storm_32x4_detach"}},
+		{"hung_lun", hungLUN, []string{"hung_lun"}},
+		{"nc_256x4", scale, []string{"nc_256x4_rss", "nc_256x4_idle_cpu"}},
+	}
 }
 
-// choose returns the contest of a row, or with that name, and all for none.
+// choose returns the contests of some rows, or with those names, divided by commas, in
+// their order, and all for none.
 func choose(only string) ([]contest, error) {
 	if only == "" {
-		return contests, nil
+		return contests(), nil
 	}
-	for _, c := range contests {
-		for _, row := range append([]string{c.name}, c.rows...) {
-			if row == only {
-				return []contest{c}, nil
-			}
+	names := strings.Split(only, ",")
+	chosen := slices.DeleteFunc(contests(), func(c contest) bool {
+		return !slices.ContainsFunc(names, c.has)
+	})
+	for _, name := range names {
+		if !slices.ContainsFunc(chosen, func(c contest) bool { return c.has(name) }) {
+			return nil, fmt.Errorf("there is no row %q: docs/explanation/performance.md has their names", name)
 		}
 	}
-	return nil, fmt.Errorf("there is no row %q: docs/explanation/performance.md has their names", only)
+	return chosen, nil
 }
+
+func (c contest) has(name string) bool { return c.name == name || slices.Contains(c.rows, name) }

@@ -89,7 +89,7 @@ func newStage(ctx context.Context, o options) (s *stage, err error) {
 		topology.Machines[i].MemoryMB = 3072 // a thousand disks, and multipathd with as many paths
 	}
 	s = &stage{options: o, samples: samples{}}
-	s.lab, err = lab.Start(ctx, lab.Options{Topology: topology, Packages: packages, Binaries: []string{inside}, Log: o.log})
+	s.lab, err = lab.Start(ctx, lab.Options{Topology: topology, Packages: packages, Binaries: []string{inside, "build/malleed"}, Log: o.log})
 	if err != nil {
 		return nil, err
 	}

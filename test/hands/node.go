@@ -16,7 +16,6 @@ const (
 	OpAttach = "attach" // Attach → Attached
 	OpRepair = "repair" // Volume → connector.Status
 	OpDetach = "detach" // []Volume → Detached
-	OpUsage  = "usage"  // None → Usage
 	OpRead   = "read"   // Read → Latency
 )
 
@@ -68,12 +67,6 @@ type Detached struct {
 type Started struct {
 	Ours   int // by the connector
 	System int // by anybody in the machine, threads included (proc(5), /proc/stat, processes)
-}
-
-// Usage is what the role has used of the machine.
-type Usage struct {
-	ResidentBytes uint64
-	CPU           time.Duration // since its start
 }
 
 // Read are the arguments of OpRead: one reader for each device reads blocks of 4 KiB,

@@ -44,7 +44,6 @@ func runNode(ctx context.Context, serve func(hands.Operations) error) error {
 			hands.OpAttach: hands.Op(n.attach),
 			hands.OpRepair: hands.Op(n.repair),
 			hands.OpDetach: hands.Op(n.detach),
-			hands.OpUsage:  hands.Op(usage),
 			hands.OpRead:   hands.Op(read),
 
 			hands.OpFloorPrepare: hands.Op(floorPrepare),
