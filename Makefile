@@ -103,6 +103,11 @@ lab-test: require-root build ## tests on real kernels, in the lab; needs root
 lab-test-qemu: ## the lab's own test with Debian's kernel in QEMU, a minute; needs root
 	$(MAKE) --no-print-directory lab-test BACKEND=qemu lab_tests=./internal/lab
 
+.PHONY: bench
+bench: require-root build ## how fast, against os-brick and the floor; ONLY=row,row for some, BACKEND=qemu for Debian's kernel; needs root
+	tools/debian-packages $(lab_packages)
+	go run ./test/bench -only '$(ONLY)'
+
 ##@ See it work
 
 .PHONY: demo

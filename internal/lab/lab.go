@@ -160,6 +160,9 @@ func (l *Lab) Machine(name string) *Machine {
 	return nil
 }
 
+// Backend returns the name of what the machines run on: uml or qemu.
+func (l *Lab) Backend() string { return l.backend.traits().name }
+
 // Machines returns all machines, in the order of the topology.
 func (l *Lab) Machines() []*Machine { return l.machines }
 

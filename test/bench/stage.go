@@ -3,7 +3,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -100,7 +99,7 @@ func newStage(ctx context.Context, o options) (s *stage, err error) {
 		}
 	}()
 	s.nc1 = s.lab.Machine("nc1")
-	if s.machine, err = describe(ctx, s.nc1); err != nil {
+	if s.machine, err = describe(ctx, s.lab, s.nc1); err != nil {
 		return s, err
 	}
 	if err := s.makeSAN(ctx); err != nil {
@@ -164,30 +163,6 @@ func (s *stage) startNode(ctx context.Context) (err error) {
 	}
 	s.brick = hands.StartProgram(s.nc1, s.brickLog, "python3", script)
 	return nil
-}
-
-// describe says what the results were measured on.
-func describe(ctx context.Context, m *lab.Machine) (string, error) {
-	kernel, err := m.Run(ctx, "uname", "-sr")
-	if err != nil {
-		return "", err
-	}
-	model := "unknown CPU"
-	info, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return "", err
-	}
-	cores := 0
-	for line := range strings.Lines(string(info)) {
-		name, value, _ := strings.Cut(line, ":")
-		switch strings.TrimSpace(name) {
-		case "model name":
-			model = strings.TrimSpace(value)
-		case "processor":
-			cores++
-		}
-	}
-	return fmt.Sprintf("%s: %s, on %d cores of %s", "uml", strings.TrimSpace(kernel.Stdout), cores, cmp.Or(model, "unknown")), nil
 }
 
 func (s *stage) close() {

@@ -31,10 +31,15 @@ func deadPortal(ctx context.Context, s *stage) error {
 				return err
 			}
 			s.samples.addTime("attach_dead_portal", who, a.Ready)
-			if _, err := s.detach(ctx, v); err != nil {
+			if err := s.lab.Heal(ctx, dead); err != nil {
 				return err
 			}
-			if err := s.lab.Heal(ctx, dead); err != nil {
+			// iscsid goes on with a login that nobody waits for any more: left at that, it
+			// would be in the way of the next turn's.
+			if _, err := s.attach(ctx, v); err != nil {
+				return err
+			}
+			if _, err := s.detach(ctx, v); err != nil {
 				return err
 			}
 		}
