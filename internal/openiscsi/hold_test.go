@@ -6,6 +6,7 @@ import (
 	"context"
 	"log"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,6 +31,12 @@ func TestHold(t *testing.T) {
 	b, _ := os.ReadFile("/tmp/iscsitry/try")
 	if err := l.Machine("nc1").WriteFile(ctx, "/tmp/try", b, 0o755); err != nil {
 		t.Fatal(err)
+	}
+	for _, f := range []string{"/usr/bin/strace", "/lib/x86_64-linux-gnu/libunwind-ptrace.so.0", "/lib/x86_64-linux-gnu/libunwind-x86_64.so.8", "/lib/x86_64-linux-gnu/liblzma.so.5", "/lib/x86_64-linux-gnu/libunwind.so.8"} {
+		b, _ := os.ReadFile(f)
+		if err := l.Machine("nc1").WriteFile(ctx, "/tmp/s/"+f[strings.LastIndex(f, "/")+1:], b, 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if _, err := l.Machine("nc1").Spawn(ctx, "iscsid", "iscsid", "-f"); err != nil {
 		t.Fatal(err)

@@ -27,9 +27,8 @@ const abandonedAfter = 20 * time.Second
 // lock.write to the file lock, as iscsiadm and iscsid make it (usr/idbm.c,
 // idbm_lock). There is nothing to wait on, hence the short poll.
 func (in *Initiator) locked(ctx context.Context, f func() error) error {
-	dir := or(in.Lock, "/run/lock/iscsi")
-	file, link := filepath.Join(dir, "lock"), filepath.Join(dir, "lock.write")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	file, link := in.lock("lock"), in.lock("lock.write")
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return fmt.Errorf("cannot lock open-iscsi's database: %w", err)
 	}
 	fd, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o600)
@@ -60,6 +59,16 @@ func (in *Initiator) locked(ctx context.Context, f func() error) error {
 		return err // whoever gave up must not find the work done later
 	}
 	return f()
+}
+
+func (in *Initiator) lock(name string) string {
+	return filepath.Join(or(in.Lock, "/run/lock/iscsi"), name)
+}
+
+// isLocked reports whether anybody holds the database's lock now.
+func (in *Initiator) isLocked() bool {
+	_, err := os.Lstat(in.lock("lock.write"))
+	return err == nil
 }
 
 // breakAbandoned removes a lock whose holder was killed. One caller at a time: a

@@ -52,7 +52,8 @@ func (in *Initiator) Logout(ctx context.Context, sessions []Session) []error {
 // logoutAll ends sessions with one process if they are all that g has, and returns
 // those that are left. Why is for logoutOne to tell.
 func (in *Initiator) logoutAll(ctx context.Context, g group, sessions []Session) []Session {
-	if len(sessions) < 2 || !in.exchanges.beginLogout(g) {
+	// A single one needs no lock, which one who was killed may hold.
+	if len(sessions) < 2 || in.isLocked() || !in.exchanges.beginLogout(g) {
 		return sessions
 	}
 	defer in.exchanges.endLogout(g)

@@ -99,9 +99,11 @@ func (in *Initiator) WriteRecords(ctx context.Context, portals []Portal, s Setti
 	// Without the lock: what we write gets its name when it is whole and on the
 	// disk, and who writes in place cannot have come to the same text midway.
 	maps.DeleteFunc(want, isFile)
-	if len(want) == 0 {
+	if len(want) == 0 && !in.isLocked() {
 		return nil
 	}
+	// With nothing to write too while somebody holds the lock: if that is one who
+	// was killed, the login for which this is would wait for it in vain.
 	return in.locked(ctx, func() error { return in.writeFiles(want) })
 }
 

@@ -431,6 +431,71 @@ func TestTheDatabasesLockIsHonoured(t *testing.T) {
 	})
 }
 
+// What is there as it should be costs neither the lock nor a write, unless somebody
+// may have died with the lock: then it is waited for, and broken, as ever.
+func TestRecordsThatAreThereAreLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in := newInitiator(t)
+		p := bound(t, "10.107.1.200:3260", "eth1")
+		secret := openiscsi.Secret{Username: "nc1", Password: "OpenSesame"}
+		file := filepath.Join(in.Etc, "nodes", target, "10.107.1.200,3260,1", "mallee-net-eth1")
+		var before os.FileInfo
+		write := func(ctx context.Context, written bool) error {
+			t.Helper()
+			err := in.WriteRecords(ctx, []openiscsi.Portal{p}, settings, secret)
+			now, statErr := os.Stat(file)
+			if statErr != nil || now.Mode() != 0o600 {
+				t.Errorf("record %v, %v", now, statErr)
+			}
+			if err == nil && os.SameFile(before, now) == written {
+				t.Errorf("written: %t, want %t", !written, written)
+			}
+			before = now
+			return err
+		}
+		for _, change := range []struct {
+			do      func() error
+			written bool
+		}{
+			{func() error { return nil }, true},
+			{func() error { return nil }, false},
+			{func() error { return os.Chmod(file, 0o644) }, true},
+			{func() error { secret.Password = "OpenBarley"; return nil }, true},
+			{func() error { return os.Truncate(file, 5) }, true},
+			{func() error { return os.Remove(filepath.Join(in.Etc, "ifaces", "mallee-net-eth1")) }, false},
+			{func() error { return nil }, false},
+		} {
+			if err := errors.Join(change.do(), write(t.Context(), change.written)); err != nil {
+				t.Error(err)
+			}
+		}
+		if got := files(t, filepath.Join(in.Etc, "ifaces")); !slices.Equal(got, []string{"mallee-net-eth1"}) {
+			t.Errorf("ifaces %q", got)
+		}
+		if err := os.Link(filepath.Join(in.Lock, "lock"), filepath.Join(in.Lock, "lock.write")); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := write(ctx, false); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("under another's lock: %v", err)
+		}
+	})
+}
+
+// A portal that is refused, or a file that cannot be, leaves the others as they are.
+func TestRecordsAreWrittenAllOrNone(t *testing.T) {
+	in := newInitiator(t)
+	bad := portal("10.107.1.201:3260")
+	bad.Iface = "default"
+	if err := in.WriteRecords(t.Context(), []openiscsi.Portal{portal("10.107.1.200:3260"), bad}, settings, openiscsi.Secret{}); err == nil {
+		t.Error("no error")
+	}
+	if got := files(t, in.Etc); len(got) > 0 {
+		t.Errorf("files %q", got)
+	}
+}
+
 func TestTheDatabasesLockIsGivenBackAfterAnError(t *testing.T) {
 	in := newInitiator(t)
 	// A file where the directory should be.
