@@ -98,9 +98,10 @@ type Connector struct {
 	allowed   allowed
 	uevents   func(ctx context.Context, ready func(), handle func(block.Uevent)) error
 
-	looks   looks
-	event   broadcast // sent at each event of the kernel
-	started broadcast // sent when a login begins
+	looks    looks
+	reported knownMaps
+	event    broadcast // sent at each event of the kernel
+	started  broadcast // sent when a login begins
 
 	mu      sync.Mutex
 	volumes map[string]*volume          // by WWID

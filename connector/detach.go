@@ -104,7 +104,7 @@ func (c *Connector) detach(ctx context.Context, state *volume, v Volume) error {
 		return err
 	}
 	c.mu.Lock()
-	state.target, state.portals = "", nil
+	state.target, state.portals, state.adoption = "", nil, adoption{}
 	c.mu.Unlock()
 	return c.release(ctx, v.Target)
 }

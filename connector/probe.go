@@ -34,12 +34,13 @@ type volume struct {
 	target  string
 	portals map[openiscsi.Portal]bool // that it is to be reached through
 
-	before int       // usable paths when portals last changed, see drain; negative while that is not known
-	makeAt time.Time // when a map may be made again after a failure
-	lost   error     // what a flush has failed with that no Detach has told yet
-	probes probes
-	drain  drain
-	news   broadcast // sent when the volume's probes have found something new
+	before   int       // usable paths when portals last changed, see drain; negative while that is not known
+	makeAt   time.Time // when a map may be made again after a failure
+	lost     error     // what a flush has failed with that no Detach has told yet
+	probes   probes
+	drain    drain
+	adoption adoption
+	news     broadcast // sent when the volume's probes have found something new
 }
 
 // probes are the looks at a volume's disks. They run beside the calls, since a

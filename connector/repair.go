@@ -75,6 +75,7 @@ func (c *Connector) Repair(ctx context.Context, v Volume) (Status, error) {
 	}
 	c.drain(ctx, state, v, list, now, &status)
 	c.tidy(ctx, v.Target, now)
+	c.adopt(ctx, state, v, m)
 	if err := c.name(v, ready, &status); err != nil {
 		return status, err
 	}

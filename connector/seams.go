@@ -68,6 +68,7 @@ type mapper interface {
 type daemon interface {
 	Ping(context.Context) error
 	Maps(context.Context) ([]multipath.Map, error)
+	AddMap(ctx context.Context, device string) error
 	AddPath(ctx context.Context, disk string) error
 	RemovePath(ctx context.Context, disk string) error
 	ResizeMap(ctx context.Context, name string) error

@@ -127,6 +127,12 @@ func (c Client) do(ctx context.Context, command string) error {
 	return nil
 }
 
+// AddMap makes multipathd take over a map that is there, by its kernel name
+// ("dm-0"). For one that it knows already it is success.
+func (c Client) AddMap(ctx context.Context, device string) error {
+	return c.do(ctx, "add map "+device)
+}
+
 // AddPath makes multipathd take a disk. It fails until udev is done with the disk.
 func (c Client) AddPath(ctx context.Context, disk string) error {
 	return c.do(ctx, "add path "+disk)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,8 +20,14 @@ import (
 // Allowed is the file of WWIDs that multipathd makes maps of when
 // find_multipaths is strict, as it is by default. One line "/WWID/" stands for
 // each (libmultipath/wwids.c).
+//
+// Its methods are safe for concurrent use, also beside multipath's own tools.
 type Allowed struct {
 	File string // replaces /etc/multipath/wwids, in tests
+
+	mu   sync.Mutex
+	seen unix.Stat_t     // the file when it was read last
+	has  map[string]bool // its lines then
 }
 
 var wwidForm = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,128}$`)
@@ -32,8 +39,12 @@ const allowedHeader = `# Multipath wwids, Version : 1.0
 # Valid WWIDs:
 `
 
-// Add puts a WWID into the file; one that is there already is success.
-func (a Allowed) Add(ctx context.Context, wwid string) error {
+// Add puts a WWID into the file; one that is there already is success, and costs
+// next to nothing while nobody changes the file.
+func (a *Allowed) Add(ctx context.Context, wwid string) error {
+	if a.contains(wwid) {
+		return nil
+	}
 	return a.edit(ctx, wwid, func(content, line string) string {
 		if content == "" {
 			content = allowedHeader
@@ -46,7 +57,7 @@ func (a Allowed) Add(ctx context.Context, wwid string) error {
 }
 
 // Remove takes a WWID out of the file; one that is not there is success.
-func (a Allowed) Remove(ctx context.Context, wwid string) error {
+func (a *Allowed) Remove(ctx context.Context, wwid string) error {
 	return a.edit(ctx, wwid, func(content, line string) string {
 		var kept strings.Builder
 		for l := range strings.Lines(content) {
@@ -56,6 +67,40 @@ func (a Allowed) Remove(ctx context.Context, wwid string) error {
 		}
 		return kept.String()
 	})
+}
+
+// settled is the age from which on a file's time of change tells it from every
+// later state: the kernel's clock for it has a coarse step (fs/inode.c,
+// current_time).
+const settled = time.Second
+
+// contains reports whether the file is known to have a WWID's line.
+func (a *Allowed) contains(wwid string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var now unix.Stat_t
+	if unix.Stat(a.file(), &now) != nil || time.Since(time.Unix(now.Ctim.Unix())) < settled {
+		return false
+	}
+	if same := now.Ino == a.seen.Ino && now.Dev == a.seen.Dev && now.Size == a.seen.Size && now.Ctim == a.seen.Ctim; !same {
+		text, err := os.ReadFile(a.file())
+		var after unix.Stat_t
+		if err != nil || unix.Stat(a.file(), &after) != nil || after.Ctim != now.Ctim || after.Ino != now.Ino {
+			return false
+		}
+		a.seen, a.has = now, map[string]bool{}
+		for line := range strings.Lines(string(text)) {
+			a.has[line] = true
+		}
+	}
+	return a.has["/"+wwid+"/\n"]
+}
+
+func (a *Allowed) file() string {
+	if a.File == "" {
+		return "/etc/multipath/wwids"
+	}
+	return a.File
 }
 
 func containsLine(content, line string) bool {
@@ -70,14 +115,11 @@ func containsLine(content, line string) bool {
 // edit changes the file in place under the write lock that multipath itself
 // takes (fcntl on the whole file, libmultipath/file.c, lock_file). A rename
 // would pull the file away from under a process that waits for that lock.
-func (a Allowed) edit(ctx context.Context, wwid string, change func(content, line string) string) error {
+func (a *Allowed) edit(ctx context.Context, wwid string, change func(content, line string) string) error {
 	if !wwidForm.MatchString(wwid) {
 		return fmt.Errorf("%q is no WWID", wwid)
 	}
-	file := a.File
-	if file == "" {
-		file = "/etc/multipath/wwids"
-	}
+	file := a.file()
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return fmt.Errorf("cannot edit %s: %w", file, err)
 	}

@@ -27,9 +27,9 @@ const (
 )
 
 // allowed returns a file of WWIDs with that content; none where it is "-".
-func allowed(t *testing.T, content string) multipath.Allowed {
+func allowed(t *testing.T, content string) *multipath.Allowed {
 	t.Helper()
-	a := multipath.Allowed{File: filepath.Join(t.TempDir(), "etc", "wwids")}
+	a := &multipath.Allowed{File: filepath.Join(t.TempDir(), "etc", "wwids")}
 	if content == "-" {
 		return a
 	}
@@ -42,7 +42,7 @@ func allowed(t *testing.T, content string) multipath.Allowed {
 	return a
 }
 
-func content(t *testing.T, a multipath.Allowed) string {
+func content(t *testing.T, a *multipath.Allowed) string {
 	t.Helper()
 	text, err := os.ReadFile(a.File)
 	if err != nil {
@@ -51,15 +51,38 @@ func content(t *testing.T, a multipath.Allowed) string {
 	return string(text)
 }
 
+// What was read once is believed only for as long as the file is the same.
+func TestAllowedSeesThatALineIsGone(t *testing.T) {
+	a := allowed(t, "/"+wwid+"/\n")
+	old := time.Now().Add(-time.Hour)
+	for range 3 {
+		if err := a.Add(t.Context(), wwid); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(a.File, []byte("/"+other+"/\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(a.File, old, old); err != nil { // as an editor may
+			t.Fatal(err)
+		}
+		if err := a.Add(t.Context(), wwid); err != nil {
+			t.Fatal(err)
+		}
+		if got := content(t, a); !strings.Contains(got, "/"+wwid+"/\n") {
+			t.Errorf("the file has %q", got)
+		}
+	}
+}
+
 func TestAllowedKeepsWhatIsOfOthers(t *testing.T) {
 	const header = "# Multipath wwids, Version : 1.0\n# NOTE: This file is automatically maintained by multipath and multipathd.\n" +
 		"# You should not need to edit this file in normal circumstances.\n#\n# Valid WWIDs:\n"
-	add := func(a multipath.Allowed) error { return a.Add(context.Background(), wwid) }
-	remove := func(a multipath.Allowed) error { return a.Remove(context.Background(), wwid) }
+	add := func(a *multipath.Allowed) error { return a.Add(context.Background(), wwid) }
+	remove := func(a *multipath.Allowed) error { return a.Remove(context.Background(), wwid) }
 	for _, test := range []struct {
 		name   string
 		before string
-		edit   func(multipath.Allowed) error
+		edit   func(*multipath.Allowed) error
 		want   string
 	}{
 		{"add, no file", "-", add, header + "/" + wwid + "/\n"},

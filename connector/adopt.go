@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package connector
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/mallee-io/mallee/internal/dm"
+	"github.com/mallee-io/mallee/internal/multipath"
+)
+
+// adoption is what is known of multipathd's part in a volume's map.
+type adoption struct {
+	device  string    // the map that the rest is of
+	done    bool      // multipathd knows the map
+	askNext time.Time // when that is looked at
+}
+
+// adopt sees to it that multipathd knows v's map: to the kernel it is as good
+// without, but nobody would bring a failed path back, or end queueing in time.
+// multipathd learns of a map by udev's event, which it can miss while it starts.
+func (c *Connector) adopt(ctx context.Context, state *volume, v Volume, m dm.Map) {
+	a := &state.adoption
+	if a.device != m.Name {
+		*a = adoption{device: m.Name, askNext: time.Now().Add(adoptionPatience)}
+	}
+	if m.Name == "" || a.done || time.Now().Before(a.askNext) {
+		return
+	}
+	a.askNext = time.Now().Add(adoptionPatience)
+	known, err := c.reported.get(ctx, c.daemon)
+	if err != nil {
+		return // Repair tells when multipathd does not answer
+	}
+	if slices.ContainsFunc(known, func(k multipath.Map) bool { return k.WWID == v.WWID }) {
+		a.done = true
+		return
+	}
+	err = c.daemon.AddMap(ctx, m.Name)
+	c.log.InfoContext(ctx, "multipathd does not know the map and was told of it", "wwid", v.WWID, "map", m.Name, "error", err)
+}
+
+// knownFor is how long multipathd's list of maps is shared: with hundreds of
+// volumes it is a megabyte of text.
+const knownFor = time.Second
+
+// knownMaps is what multipathd has told last.
+type knownMaps struct {
+	mu   sync.Mutex
+	at   time.Time
+	maps []multipath.Map
+}
+
+func (k *knownMaps) get(ctx context.Context, d daemon) ([]multipath.Map, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if time.Since(k.at) < knownFor {
+		return k.maps, nil
+	}
+	list, err := d.Maps(ctx)
+	if err == nil {
+		k.at, k.maps = time.Now(), list
+	}
+	return list, err
+}
