@@ -32,6 +32,10 @@ func (m *memory) Paths(ctx context.Context, ids ...mallee.VolumeID) ([]mallee.Pa
 			mallee.Path{VolumeID: id, InstanceID: node, Text: "10.108.1.200", Portal: "10.108.1.200:3260", State: mallee.PathUp, BlockDev: "sdc"},
 			mallee.Path{VolumeID: id, InstanceID: node, Text: "san2", State: mallee.PathUnresolved, Reason: "no such name"},
 		)
+		if m.strange {
+			p := &list[len(list)-2]
+			p.State, p.BlockDev, p.Reason = mallee.PathQuarantined, "", "LUN 5 has identity 36001405000000000000000000000000b, not 36001405000000000000000000000000a"
+		}
 		if m.draining {
 			list = append(list, mallee.Path{VolumeID: id, InstanceID: node, Portal: "10.108.1.202:3260", State: mallee.PathDraining, BlockDev: "sdd"})
 		}

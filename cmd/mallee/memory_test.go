@@ -31,6 +31,7 @@ type memory struct {
 	properties map[string]*mallee.Property
 	history    []mallee.PropertyEvent // the newest last
 	draining   bool                   // whether each attachment has a path that is no longer wanted
+	strange    bool                   // whether another identity answers at one path of each attachment
 	pool       mallee.Pool
 	nodeTags   map[string]string
 	growths    map[mallee.VolumeID]*mallee.Modification

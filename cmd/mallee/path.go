@@ -56,9 +56,10 @@ check tells.`,
 }
 
 // sumPaths tells for each volume how many of its paths are up. One that is draining
-// is none of those that there should be.
+// is none of those that there should be. One that is quarantined is named apart from
+// others that are not up: a SAN that answers for another volume is no cut cable.
 func sumPaths(list []mallee.Path) string {
-	type count struct{ up, all, draining int }
+	type count struct{ up, all, quarantined, draining int }
 	var order []mallee.VolumeID
 	counts := map[mallee.VolumeID]*count{}
 	for _, p := range list {
@@ -72,14 +73,20 @@ func sumPaths(list []mallee.Path) string {
 			continue
 		}
 		n.all++
-		if p.State == mallee.PathUp {
+		switch p.State {
+		case mallee.PathUp:
 			n.up++
+		case mallee.PathQuarantined:
+			n.quarantined++
 		}
 	}
 	var b strings.Builder
 	for _, id := range order {
 		n := counts[id]
 		fmt.Fprintf(&b, "%s: %d of %d paths up", id, n.up, n.all)
+		if n.quarantined > 0 {
+			fmt.Fprintf(&b, ", %d quarantined", n.quarantined)
+		}
 		if n.draining > 0 {
 			fmt.Fprintf(&b, ", %d draining", n.draining)
 		}

@@ -57,6 +57,7 @@ func TestScripts(t *testing.T) {
 			"property":         haveProperty,
 			"alarm":            alarm,
 			"draining":         draining,
+			"strange":          strange,
 			"asked":            asked,
 			"mode":             mode,
 			"alone":            alone,
@@ -144,6 +145,11 @@ func haveProperty(ts *testscript.TestScript, _ bool, args []string) {
 // alarm TEXT gives the pool an alarm.
 func alarm(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Value(scriptKey{}).(*script).cloud.pool.Alarms = args
+}
+
+// strange makes another identity answer at one path of each attachment.
+func strange(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Value(scriptKey{}).(*script).cloud.strange = true
 }
 
 // draining makes each attachment have a path that ncpaths no longer names.

@@ -9,10 +9,12 @@ package sp_test
 
 import (
 	"context"
+	"fmt"
 	"log"
 	"log/slog"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -32,6 +34,7 @@ import (
 	"github.com/mallee-io/mallee/internal/san/santest"
 	"github.com/mallee-io/mallee/internal/san/spclient"
 	"github.com/mallee-io/mallee/internal/sp"
+	"github.com/mallee-io/mallee/internal/sp/ledger"
 )
 
 func TestMain(m *testing.M) {
@@ -233,6 +236,7 @@ func (r *labRun) exported() {
 	r.run(r.nc1, "mdadm", "--create", "/dev/md9", "--run", "--level=1", "--raid-devices=2", dev(vMD), "missing")
 	r.run(r.nc1, "mdadm", "--stop", "/dev/md9")
 
+	r.far(initiator)
 	r.killed(dev(vGPT))
 	r.rebooted(vGPT)
 	r.drained(vGPT, initiator, dev(vGPT))
@@ -293,6 +297,31 @@ func (r *labRun) device(v san.Volume) string {
 		r.Fatalf("%d paths of %s, want 4: %s", len(paths), v.ID, paths)
 	}
 	return "/dev/" + strings.Split(paths[0], "/")[3]
+}
+
+// far asserts that a node finds and writes a volume at a LUN beyond 255, and at the
+// highest that is given.
+func (r *labRun) far(initiator mallee.IQN) {
+	for _, lun := range []uint16{300, ledger.MaxLUN} {
+		v, err := r.client.CreateVolume(r.ctx, san.VolumeSpec{ID: mallee.NewVolumeID(), SizeBytes: mallee.GiB})
+		r.must(err)
+		e, err := r.client.Export(r.ctx, v.ID, initiator, secret, san.Seats{lun: v.ID})
+		r.must(err)
+		if e.LUN != lun {
+			r.Errorf("exported as LUN %d, want %d, where the caller said that the node holds it", e.LUN, lun)
+		}
+		r.run(r.nc1, "sh", "-c", fmt.Sprintf("for h in /sys/class/iscsi_host/host*; do echo '0 0 %d' >/sys/class/scsi_host/${h##*/}/scan; done; udevadm settle", lun))
+		dev := r.device(v)
+		address := r.run(r.nc1, "readlink", "/sys/block/"+path.Base(dev)+"/device")
+		r.Logf("LUN %d of the storage processor is %s on the node", lun, path.Base(address))
+		if !strings.HasSuffix(address, fmt.Sprintf(":0:0:%d", lun)) {
+			r.Errorf("the node has it at %s, want LUN %d", address, lun)
+		}
+		r.run(r.nc1, "dd", "if=/dev/zero", "of="+dev, "bs=4k", "count=1", "oflag=direct")
+		r.run(r.nc1, "sh", "-c", "for f in $(grep -l "+string(v.WWID[1:])+" /sys/block/sd*/device/wwid); do echo 1 >${f%/wwid}/delete; done")
+		r.must(r.client.Unexport(r.ctx, v.ID, initiator, lun))
+		r.must(r.client.DeleteVolume(r.ctx, v.ID))
+	}
 }
 
 // killed asserts that sessions and I/O do not notice a kill of the process.
