@@ -35,16 +35,6 @@ func (r report) result(name string) (result, bool) {
 	return r.Results[i], true
 }
 
-// on returns what was measured on a backend.
-func (r report) on(backend string) (report, bool) {
-	for _, x := range append([]report{r}, r.Others...) {
-		if x.backend() == backend {
-			return x, true
-		}
-	}
-	return report{}, false
-}
-
 // first is the backend whose results stand first in the file.
 const first = "uml"
 

@@ -99,6 +99,9 @@ func storm(ctx context.Context, s *stage) error {
 	return nil
 }
 
+// reading is for how long volumes are read for one sample.
+const reading = time.Second
+
 // hungLUN reads seven volumes while the backstore of an eighth hangs, which is read
 // too, and in turns while it does not.
 func hungLUN(ctx context.Context, s *stage) error {
@@ -118,7 +121,7 @@ func hungLUN(ctx context.Context, s *stage) error {
 	}
 	read := func(who string) error {
 		var l hands.Latency
-		err := s.node.Call(ctx, hands.OpRead, hands.Read{Devices: devices, For: 2 * time.Second}, &l)
+		err := s.node.Call(ctx, hands.OpRead, hands.Read{Devices: devices, For: reading}, &l)
 		s.samples.addTime("hung_lun", who, l.P99)
 		return err
 	}
@@ -131,7 +134,7 @@ func hungLUN(ctx context.Context, s *stage) error {
 		}
 		hung := make(chan error, 1)
 		go func() {
-			hung <- s.node.Call(ctx, hands.OpRead, hands.Read{Devices: []string{a.Status[len(others)].Device}, For: 2 * time.Second}, nil)
+			hung <- s.node.Call(ctx, hands.OpRead, hands.Read{Devices: []string{a.Status[len(others)].Device}, For: reading}, nil)
 		}()
 		if err := read(ours); err != nil {
 			return err

@@ -14,7 +14,7 @@ import (
 // A turn is one attach or detach by one of the three. Each begins with a machine that
 // has settled.
 const (
-	oursTakes  = 2 * time.Minute
+	oursTakes  = 5 * time.Minute
 	brickTakes = 15 * time.Minute
 )
 
