@@ -16,11 +16,12 @@ const (
 	PathDraining    PathState = "draining"    // no longer in ncpaths; it goes when others have taken its place
 )
 
-// Path is one expected way from a node to a volume, as the node reports it.
+// Path is one way from a node to a volume, as the node reports it: one that there
+// should be, or one beside those that is draining or quarantined.
 type Path struct {
 	VolumeID   VolumeID
 	InstanceID InstanceID
-	Text       string // the element of ncpaths; empty for a path that is draining
+	Text       string // the element of ncpaths; empty for a path that it does not name
 	Interface  string // label before the colon in ncpaths; empty for the route's choice
 	NetDevice  string // that the label stands for on the node, "eth1"; empty for the route's choice
 	Portal     string // "address:port"; empty while it is unresolved
@@ -28,6 +29,9 @@ type Path struct {
 	BlockDev   string // "sdb"; empty while there is none
 	Reason     string // why it is not up; empty when it is
 }
+
+// Expected reports whether p is one of the paths that there should be.
+func (p Path) Expected() bool { return p.Text != "" }
 
 // ReachState tells whether a portal can be reached from a machine.
 type ReachState string

@@ -55,9 +55,10 @@ check tells.`,
 	return cmd
 }
 
-// sumPaths tells for each volume how many of its paths are up. One that is draining
-// is none of those that there should be. One that is quarantined is named apart from
-// others that are not up: a SAN that answers for another volume is no cut cable.
+// sumPaths tells for each volume how many of the paths that there should be are up, and
+// how many, of these or beside them, are draining or quarantined. The latter are named
+// apart from others that are not up: a SAN that answers for another volume is no cut
+// cable.
 func sumPaths(list []mallee.Path) string {
 	type count struct{ up, all, quarantined, draining int }
 	var order []mallee.VolumeID
@@ -68,16 +69,16 @@ func sumPaths(list []mallee.Path) string {
 			n = &count{}
 			order, counts[p.VolumeID] = append(order, p.VolumeID), n
 		}
-		if p.State == mallee.PathDraining {
-			n.draining++
-			continue
+		if p.Expected() {
+			n.all++
 		}
-		n.all++
 		switch p.State {
 		case mallee.PathUp:
 			n.up++
 		case mallee.PathQuarantined:
 			n.quarantined++
+		case mallee.PathDraining:
+			n.draining++
 		}
 	}
 	var b strings.Builder

@@ -110,7 +110,7 @@ const (
 // nobody uses has no paths, and is well unless there is something to say of it
 // besides its growth: the SAN does not answer, or does not hold it any more.
 func healthOf(v mallee.Volume, paths []mallee.Path) health {
-	paths = slices.DeleteFunc(slices.Clone(paths), func(p mallee.Path) bool { return p.State == mallee.PathDraining })
+	paths = slices.DeleteFunc(slices.Clone(paths), func(p mallee.Path) bool { return !p.Expected() })
 	switch {
 	case v.State == mallee.VolumeError:
 		return health{"impaired", "failed", notApplicable, v.Message}

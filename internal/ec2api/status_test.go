@@ -17,10 +17,11 @@ import (
 func TestVolumeStatus(t *testing.T) {
 	s := serve(t)
 	path := func(state mallee.PathState, reason string) mallee.Path {
-		return mallee.Path{Interface: "eth1", Portal: "10.0.0.1:3260", State: state, Reason: reason}
+		return mallee.Path{Text: "eth1:10.0.0.1", Interface: "eth1", Portal: "10.0.0.1:3260", State: state, Reason: reason}
 	}
 	up, down := path(mallee.PathUp, ""), path(mallee.PathDown, "no route")
 	draining := mallee.Path{Portal: "10.0.0.9:3260", State: mallee.PathDraining}
+	refused := mallee.Path{Portal: "10.0.0.9:3260", State: mallee.PathQuarantined, Reason: "its LUN has another identity"}
 	unresolved := mallee.Path{Text: "eth9:san1", Interface: "eth9", State: mallee.PathUnresolved, Reason: "no such label"}
 	used := func(state mallee.AttachmentState) mallee.Volume {
 		return mallee.Volume{State: mallee.VolumeInUse, Attachment: &mallee.Attachment{InstanceID: node1, State: state}}
@@ -44,7 +45,7 @@ func TestVolumeStatus(t *testing.T) {
 		"vol-00000008": {mallee.Volume{State: mallee.VolumeError, Message: "the pool is full"}, nil, impaired, "failed", "not-applicable", "io-enabled:failed the pool is full"},
 		"vol-00000009": {mallee.Volume{State: mallee.VolumeAvailable, Message: "the SAN does not hold this volume any more"}, nil, unknown, "insufficient-data", "insufficient-data", ""},
 		"vol-0000000a": {mallee.Volume{State: mallee.VolumeAvailable, Message: "no room yet", Modification: &mallee.Modification{}}, nil, ok, "passed", "not-applicable", ""},
-		"vol-0000000b": {used(mallee.Attached), []mallee.Path{up, draining}, ok, "passed", "normal", ""},
+		"vol-0000000b": {used(mallee.Attached), []mallee.Path{up, refused, draining}, ok, "passed", "normal", ""},
 		"vol-0000000c": {used(mallee.Attached), []mallee.Path{up, unresolved, draining}, impaired, "passed", "degraded", "io-performance:degraded 1 of 2 paths are up; eth9:san1 is unresolved: no such label"},
 	}
 	for id, c := range cases {
