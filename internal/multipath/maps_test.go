@@ -10,11 +10,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// fixture returns what multipathd 0.9.4 (Debian 12) answered to "show maps json"
-// for a volume with four paths.
-func fixture(t testing.TB) []byte {
+// fixture returns what a multipathd answered to "show maps json": 0.9.4 is Debian
+// 12's, 0.11.1 Debian 13's.
+func fixture(t testing.TB, name string) []byte {
 	t.Helper()
-	reply, err := os.ReadFile(filepath.Join("testdata", "maps-0.9.4.json"))
+	reply, err := os.ReadFile(filepath.Join("testdata", "maps-"+name+".json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,15 +23,25 @@ func fixture(t testing.TB) []byte {
 
 func TestParseMaps(t *testing.T) {
 	up := func(disk string) Path { return Path{Disk: disk, DM: "active", Checker: "ready", Device: "running"} }
+	offline := func(disk string) Path { return Path{Disk: disk, DM: "failed", Checker: "faulty", Device: "offline"} }
+	const first, second = "360014056d6c6c6500000001000000000", "360014056d6c6c6500000002000000000"
 	for _, test := range []struct {
 		name  string
 		reply []byte
 		want  []Map
 	}{
-		{"of multipathd 0.9.4", fixture(t), []Map{{
+		{"of multipathd 0.9.4", fixture(t, "0.9.4"), []Map{{
 			WWID: "360014056d6c6c650123456789abcdef0", Name: "360014056d6c6c650123456789abcdef0", Device: "dm-0",
 			Paths: []Path{up("sdc"), up("sdb"), up("sda"), up("sdd")},
 		}}},
+		{"of multipathd 0.9.4, a disk offline", fixture(t, "0.9.4-offline"), []Map{
+			{WWID: first, Name: first, Device: "dm-0", Paths: []Path{up("sda"), offline("sdb")}},
+			{WWID: second, Name: second, Device: "dm-1", Paths: []Path{up("sdc"), up("sdd")}},
+		}},
+		{"of multipathd 0.11.1, a disk offline, an alias of the admin's", fixture(t, "0.11.1"), []Map{
+			{WWID: first, Name: first, Device: "dm-0", Paths: []Path{up("sda"), offline("sdb")}},
+			{WWID: second, Name: "data", Device: "dm-1", Paths: []Path{up("sdd"), up("sdc")}},
+		}},
 		{"no map", []byte(`{"major_version": 0, "minor_version": 1, "maps": []}`), nil},
 		{
 			"map without a path", []byte(`{"maps": [{"name": "mpatha", "uuid": "3x", "sysfs": "dm-3", "path_groups": []}]}`),
@@ -84,7 +94,9 @@ func TestPathIsUsable(t *testing.T) {
 }
 
 func FuzzParseMaps(f *testing.F) {
-	f.Add(fixture(f))
+	for _, name := range []string{"0.9.4", "0.9.4-offline", "0.11.1"} {
+		f.Add(fixture(f, name))
+	}
 	f.Add([]byte(`{"maps": [{"path_groups": [{"paths": [{}]}]}]}`))
 	f.Add([]byte("fail\n"))
 	f.Fuzz(func(t *testing.T, reply []byte) {
