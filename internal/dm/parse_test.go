@@ -9,19 +9,26 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Statuses, and the tables of the same maps.
+// Statuses, and the tables of the same maps. Those of loop devices (major number 7)
+// are from Linux 6.1, by TestLabMaps.
 var statuses = map[string]struct {
 	status, table string
 	want          []Path
 	queues        bool
 }{
 	"just made": {
-		status: "2 0 0 0 1 1 E 0 2 2 8:16 A 0 0 1 8:32 A 0 0 1 ",
-		table:  "1 queue_if_no_path 0 1 1 service-time 0 2 2 8:16 1 1 8:32 1 1 ",
-		want:   []Path{{8, 16, true, 0}, {8, 32, true, 0}},
+		status: "2 0 0 0 1 1 A 0 2 2 7:0 A 0 0 1 7:1 A 0 0 1 ",
+		table:  "1 queue_if_no_path 0 1 1 service-time 0 2 2 7:0 1 1 7:1 1 1 ",
+		want:   []Path{{7, 0, true, 0}, {7, 1, true, 0}},
 		queues: true,
 	},
-	"adopted, a path failed": {
+	"a path failed, one is back": {
+		status: "2 1 0 0 1 1 E 0 2 2 7:0 F 1 0 1 7:1 A 1 0 1 ",
+		table:  "1 queue_if_no_path 0 1 1 service-time 0 2 2 7:0 1 1 7:1 1 1 ",
+		want:   []Path{{7, 0, false, 1}, {7, 1, true, 1}},
+		queues: true,
+	},
+	"adopted by multipathd": {
 		status: "2 0 0 0 1 1 A 0 2 2 8:16 F 2 0 1 65:112 A 0 4096 1 ",
 		table:  "3 queue_if_no_path pg_init_retries 50 1 alua 1 1 service-time 0 2 2 8:16 1 1 65:112 1 1 ",
 		want:   []Path{{8, 16, false, 2}, {65, 112, true, 0}},
