@@ -32,6 +32,7 @@ func TestStep(t *testing.T) {
 	noExport := unoffered("vol-0000000a", 1)
 	here := &cloudv1.AttachmentReport{VolumeId: "vol-0000000a", Generation: 1, State: attached, Device: device, SizeBytes: 1 << 30}
 	earlier := &cloudv1.AttachmentReport{VolumeId: "vol-0000000a", Generation: 0, State: attached, Device: device}
+	goneEarlier := &cloudv1.AttachmentReport{VolumeId: "vol-0000000a", Generation: 7, State: detached}
 	gone := &cloudv1.AttachmentReport{VolumeId: "vol-0000000a", Generation: 1, State: detached, Message: "writes were lost"}
 	const noWWID = `"none" is no WWID`
 	for _, test := range []struct {
@@ -75,6 +76,12 @@ func TestStep(t *testing.T) {
 			wish{unwanted, list("nopath")},
 			here,
 			&cloudv1.AttachmentReport{State: detaching, Message: noWWID, Device: device, SizeBytes: 1 << 30},
+		},
+		{
+			"detached as of another generation: what has come since is looked for",
+			wish{unwanted, list("nopath")},
+			goneEarlier,
+			&cloudv1.AttachmentReport{State: detaching, Message: noWWID},
 		},
 		{
 			"detached once for all",

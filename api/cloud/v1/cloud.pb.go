@@ -535,8 +535,9 @@ type DesiredExport struct {
 	RequestId string `protobuf:"bytes,6,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// chap is what the SAN shall ask the initiator for.
 	Chap *Chap `protobuf:"bytes,7,opt,name=chap,proto3" json:"chap,omitempty"`
-	// export is what the node was told, and what it has let go of when wanted is
-	// false; unset while it was told of none.
+	// export is what the node was told and, when wanted is false, what it has
+	// confirmed to have let go of; unset where that is nothing. The SAN keeps the LUN
+	// of what nobody has let go of from other volumes.
 	Export        *Export `protobuf:"bytes,8,opt,name=export,proto3" json:"export,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
