@@ -4,6 +4,7 @@ package connector
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -22,7 +23,8 @@ const (
 	doubtedFor = time.Second
 	// lunRetry is the pause before a LUN that was not there is looked for again.
 	lunRetry = 2 * time.Second
-	// quarantine is the pause before a LUN of another identity is looked at again.
+	// quarantine is the pause before a LUN of another identity, whose disk was
+	// removed, is looked for again.
 	quarantine = 30 * time.Second
 )
 
@@ -53,6 +55,8 @@ type probes struct {
 	session map[int]*probe // the search for the LUN on a session, by the session's number
 	stray   map[string]*probe
 	drops   map[string]int // disks that are being removed, with their sessions
+
+	excluded []excluded // for a time
 }
 
 // probe is the search for the LUN on one session and the proof of its identity,
@@ -65,6 +69,7 @@ type probe struct {
 	size    uint64    // that the disk shall have at least, in bytes
 	hurry   bool      // that has changed since a look began
 	doubted bool      // the target has said so since a look began
+	failed  bool      // the kernel has found its path bad since a look began
 	addAt   time.Time // when multipathd may be asked to add the disk
 	refused int       // how often it would not
 	err     error
@@ -74,7 +79,7 @@ type probe struct {
 // pause returns how long what p has found is good.
 func (p *probe) pause() time.Duration {
 	switch {
-	case p.wrong:
+	case p.wrong && p.disk.Name == "":
 		return quarantine
 	case p.err != nil, p.disk.SizeBytes < p.size:
 		return lunRetry
@@ -129,7 +134,7 @@ func (ps *probes) start(p *probe, look func() (block.Disk, bool, error), news fu
 	if p.running || ps.closed || !p.hurry && time.Since(p.at) < p.pause() {
 		return
 	}
-	p.running, p.hurry, p.doubted = true, false, false
+	p.running, p.hurry, p.doubted, p.failed = true, false, false, false
 	ps.running++
 	go func() {
 		disk, wrong, err := look()
@@ -180,6 +185,16 @@ func (c *Connector) probe(ctx context.Context, state *volume, v Volume, s openis
 		state.news.Send()
 	})
 	return *p
+}
+
+// fail notes that the kernel has found the path of a session bad: what comes back
+// may be another disk.
+func (ps *probes) fail(session int) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if p := ps.session[session]; p != nil {
+		p.failed = true
+	}
 }
 
 // again has the disk of a session looked for anew: another is there by now.
@@ -278,24 +293,24 @@ func (ps *probes) open() {
 }
 
 // look finds v's LUN on session s, scanning for it if need be, and has it prove
-// its identity. A disk of another identity is removed at once.
+// its identity. Wrong is true if what was found is not to be a path of v; then disk
+// is empty unless it is still there.
 func (c *Connector) look(ctx context.Context, v Volume, s openiscsi.Session) (disk block.Disk, wrong bool, err error) {
-	disk, found, err := c.disks.SessionDisk(s.ID, uint64(v.LUN))
-	if err == nil && !found {
-		if err = c.disks.ScanLUN(s.Host, uint64(v.LUN)); err == nil {
-			disk, found, err = c.awaitDisk(ctx, v, s)
+	for _, again := range []bool{true, false} {
+		if disk, err = c.find(ctx, v, s); err != nil {
+			return disk, false, err
+		}
+		err = c.prove(ctx, v, disk)
+		if !again || !errors.Is(err, errOutdated) {
+			break
 		}
 	}
 	if err != nil {
-		return disk, false, err
-	}
-	if !found {
-		return disk, false, fmt.Errorf("the target shows no LUN %d here", v.LUN)
-	}
-	if wrong, err := c.prove(ctx, v, disk); wrong {
-		return block.Disk{}, true, err
-	} else if err != nil {
-		return disk, false, err
+		r, wrong := errors.AsType[*refusal](err)
+		if wrong && !r.stays {
+			disk = block.Disk{}
+		}
+		return disk, wrong, err
 	}
 	if disk, err = c.remeasure(disk, v.SizeBytes); err != nil {
 		return disk, false, err
@@ -308,20 +323,18 @@ func (c *Connector) look(ctx context.Context, v Volume, s openiscsi.Session) (di
 	return disk, false, nil
 }
 
-// prove has a disk on a session of ours prove that it is v. One of another
-// identity is removed at once, out of whatever map it has come into.
-func (c *Connector) prove(ctx context.Context, v Volume, disk block.Disk) (wrong bool, err error) {
-	wwid, err := c.disks.WWID(disk.Name, inquiryTimeout)
-	if err != nil || wwid == v.WWID {
-		return false, err
+// find returns the disk at v's LUN on session s, scanning for it if need be.
+func (c *Connector) find(ctx context.Context, v Volume, s openiscsi.Session) (block.Disk, error) {
+	disk, found, err := c.disks.SessionDisk(s.ID, uint64(v.LUN))
+	if err == nil && !found {
+		if err = c.disks.ScanLUN(s.Host, uint64(v.LUN)); err == nil {
+			disk, found, err = c.awaitDisk(ctx, v, s)
+		}
 	}
-	err = fmt.Errorf("LUN %d has identity %s, not %s", disk.LUN, wwid, v.WWID)
-	c.log.ErrorContext(ctx, "disk removed: another identity answered",
-		"disk", disk.Name, "lun", disk.LUN, "wwid", v.WWID, "answered", wwid)
-	if deleteErr := c.disks.DeleteDisk(disk.Name); deleteErr != nil {
-		err = fmt.Errorf("%w; %w", err, deleteErr)
+	if err == nil && !found {
+		err = fmt.Errorf("the target shows no LUN %d here", v.LUN)
 	}
-	return true, err
+	return disk, err
 }
 
 // proveStrays has every disk in v's map that is none of its expected paths prove
@@ -339,11 +352,15 @@ func (c *Connector) proveStrays(ctx context.Context, state *volume, v Volume, no
 				continue
 			}
 			state.probes.startStray(disk.Name, v.SizeBytes, func() (block.Disk, bool, error) {
-				wrong, err := c.prove(ctx, v, disk)
-				if err == nil {
-					disk, err = c.remeasure(disk, v.SizeBytes)
+				if err := c.proveStray(ctx, v, s, disk); err != nil {
+					_, wrong := errors.AsType[*refusal](err)
+					if wrong {
+						state.probes.exclude(s, err)
+					}
+					return disk, wrong, err
 				}
-				return disk, wrong, err
+				disk, err := c.remeasure(disk, v.SizeBytes)
+				return disk, false, err
 			}, state.news.Send)
 		}
 	}

@@ -63,6 +63,7 @@ func (c *Connector) Repair(ctx context.Context, v Volume) (Status, error) {
 	m := now.mapOf(v.WWID)
 	inMap := now.carrying(m)
 	c.proveStrays(ctx, state, v, now, inMap, status.Paths)
+	status.Paths = append(status.Paths, state.probes.recent()...)
 	if state.before < 0 {
 		state.before = usable(inMap)
 	}
@@ -200,6 +201,11 @@ func (c *Connector) path(ctx context.Context, state *volume, v Volume, portal Po
 		state.probes.again(session.ID)
 	default:
 		path.State, path.Reason = c.inMap(ctx, state, session.ID, m, probe)
+		if probe.failed && path.State == PathUp {
+			// multipathd lets a path back in that answers, whatever it is by now.
+			state.probes.again(session.ID)
+			c.probe(ctx, state, v, session)
+		}
 	}
 	return path, nil
 }
@@ -213,6 +219,7 @@ func (c *Connector) inMap(ctx context.Context, state *volume, session int, m dm.
 		if p.Active {
 			return PathUp, ""
 		}
+		state.probes.fail(session)
 		return PathDown, "it has failed, and multipathd has not yet found it well again"
 	}
 	if pr.disk.SizeBytes < pr.size {

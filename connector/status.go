@@ -18,7 +18,7 @@ const (
 	PathJoining     PathState = "joining"     // session there; identity or map still to come
 	PathDown        PathState = "down"        // was there, does not answer
 	PathMissing     PathState = "missing"     // no session
-	PathQuarantined PathState = "quarantined" // another identity answered; removed
+	PathQuarantined PathState = "quarantined" // another identity answered, or another tool has it: not used
 	PathDraining    PathState = "draining"    // no longer expected; still carries I/O until others have taken its place
 )
 
@@ -32,7 +32,8 @@ type Path struct {
 }
 
 // Status is a volume's ledger: one Path for each Portal of the Volume, in that
-// order, and after those each path that is draining.
+// order, and after those each path that is draining, or that was not expected and had
+// to be removed in the last half minute.
 type Status struct {
 	Ready  bool   // enough paths are up: the device may be used
 	Device string // "/dev/mallee/NAME"; empty before enough paths of its map were verified

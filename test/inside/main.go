@@ -18,8 +18,9 @@ import (
 // roles are what the program can be started as. A role lives until its context
 // ends; then it takes back what it has set up.
 var roles = map[string]func(ctx context.Context, serve func(hands.Operations) error) error{
-	"node": runNode,
-	"san":  runSAN,
+	"node":   runNode,
+	"reader": runReader,
+	"san":    runSAN,
 }
 
 func main() {

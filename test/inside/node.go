@@ -44,6 +44,7 @@ func runNode(ctx context.Context, serve func(hands.Operations) error) error {
 			hands.OpAttach: hands.Op(n.attach),
 			hands.OpRepair: hands.Op(n.repair),
 			hands.OpDetach: hands.Op(n.detach),
+			hands.OpKeep:   hands.Op(n.keep),
 			hands.OpRead:   hands.Op(read),
 
 			hands.OpFloorPrepare: hands.Op(floorPrepare),
