@@ -47,10 +47,15 @@ done`
 	return strings.Join(strings.Fields(w.sh(t, script, b.WWID())), " ")
 }
 
-// scan has the kernel look for a LUN on all sessions, as an admin or another tool may.
+// scan has the kernel look for a LUN on the connector's sessions, as an admin or
+// another tool may.
 func (w *world) scan(t *testing.T, lun uint16) {
 	t.Helper()
-	const script = `for h in /sys/class/iscsi_host/host*; do echo "0 0 $1" >/sys/class/scsi_host/${h##*/}/scan; done; udevadm settle`
+	const script = `
+for s in /sys/class/iscsi_session/session*; do
+	case $(cat $s/ifacename) in mallee-*) host=$(readlink -f $s/device/..); echo "0 0 $1" >/sys/class/scsi_host/${host##*/}/scan;; esac
+done
+udevadm settle`
 	w.sh(t, script, fmt.Sprint(lun))
 }
 

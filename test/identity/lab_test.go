@@ -52,8 +52,8 @@ type world struct {
 	stranger string       // what the machine has that is not the connector's
 }
 
-// TestLabIdentity runs all tests of the package against one array. Each leaves it
-// without volumes of its own.
+// TestLabIdentity runs all tests of the package against one array. Each has LUNs of its
+// own, and leaves the array and the node without them.
 func TestLabIdentity(t *testing.T) {
 	w := start(t)
 	for _, test := range []struct {
@@ -73,10 +73,7 @@ func TestLabIdentity(t *testing.T) {
 		{"detach twice, of what is half attached, with paths down, with the SAN gone", testDetach},
 		{"what is not the connector's was left as it is", testStranger},
 	} {
-		if !t.Run(test.name, func(t *testing.T) { test.run(t, w) }) {
-			w.lab.Tails(os.Stderr, 10)
-			return // the array is no longer as the next test expects it
-		}
+		t.Run(test.name, func(t *testing.T) { test.run(t, w) })
 	}
 }
 
@@ -97,9 +94,11 @@ func start(t *testing.T) *world {
 	t.Cleanup(func() {
 		if t.Failed() {
 			text, _ := os.ReadFile(log.Name())
-			fmt.Fprintf(os.Stderr, "==> log of the node\n%s\n", lastLines(string(text), 60))
+			fmt.Fprintf(os.Stderr, "==> log of the node\n%s\n", lastLines(string(text), 400))
 		}
 	})
+	_, err = w.nc1.Spawn(t.Context(), "uevents", "udevadm", "monitor", "--kernel", "--property")
+	must(t, err)
 	w.san = target.Start(l.Machine("san"), os.Stderr)
 	w.node, err = hands.StartNode(patience(t, time.Minute), w.nc1, log)
 	must(t, err)

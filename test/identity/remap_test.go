@@ -46,14 +46,14 @@ func (s watched) since(at time.Time, ok func(connector.Status) bool) (time.Durat
 }
 
 func testRemapOne(t *testing.T, w *world) {
-	const lun, runs = 10, 5
+	const lun, runs = 10, 2
 	a, b := w.backstore(t, "mine"), w.backstore(t, "foreign")
 	must(t, w.san.Map(t.Context(), a.Name, seats(lun, tags...)...))
 	v := volume(a, lun)
 	device := w.attach(t, v).Device
 	for range runs {
 		var swapped time.Time
-		seen := w.watch(t, v, device, 12*time.Second, func() {
+		seen := w.watch(t, v, device, 24*time.Second, func() {
 			time.Sleep(time.Second) // the readings begin
 			must(t, w.san.Swap(t.Context(), b.Name, seats(lun, 2)...))
 			swapped = time.Now()
@@ -65,6 +65,7 @@ func testRemapOne(t *testing.T, w *world) {
 		wrong, window := seen.reads.Total(b.Text)
 		t.Logf("quarantine reported %v after the swap; %d of %d reads met the other disk, over %v; longest read %v",
 			took, wrong, seen.reads.Reads, window, seen.reads.Max)
+		t.Log(w.told(t))
 		w.assertEndsRight(t, seen, a)
 		must(t, w.san.Swap(t.Context(), a.Name, seats(lun, 2)...))
 		w.keep(t, v, func(s connector.Status) bool { return s.Up() == len(portals) })
@@ -105,11 +106,11 @@ func testRemapAll(t *testing.T, w *world) {
 	v := volume(a, lun)
 	device := w.attach(t, v).Device
 	var swapped, failed time.Time
-	seen := w.watch(t, v, device, 12*time.Second, func() {
+	seen := w.watch(t, v, device, 26*time.Second, func() {
 		time.Sleep(time.Second)
 		must(t, w.san.Swap(t.Context(), b.Name, seats(lun, tags...)...))
 		swapped = time.Now()
-		time.Sleep(9 * time.Second)
+		time.Sleep(23 * time.Second)
 		failed = time.Now()
 		w.sh(t, `dmsetup message "$1" 0 fail_if_no_path`, a.WWID()) // or the reader would wait
 	})
@@ -165,7 +166,13 @@ func testSwapWhileDown(t *testing.T, w *world) {
 	wrong, window := seen.reads.Total(b.Text)
 	t.Logf("quarantine reported %v after the path healed; %d of %d reads met the other disk, over %v; longest read %v",
 		took, wrong, seen.reads.Reads, window, seen.reads.Max)
+	t.Log(w.told(t))
 	w.assertEndsRight(t, seen, a)
 	w.detach(t, v)
 	must(t, w.san.Unmap(t.Context(), seats(lun, tags...)...))
+}
+
+// told returns what the kernel has told of the target's changes.
+func (w *world) told(t *testing.T) string {
+	return w.sh(t, `date +%s.%N; cat /proc/uptime; grep -a -B40 SDEV_UA /var/log/uevents.log | grep -aE "^KERNEL|SDEV_UA" | grep -a -B1 SDEV_UA | tail -24; ls /var/log; wc /var/log/uevents.log`)
 }

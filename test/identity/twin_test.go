@@ -23,7 +23,7 @@ func testTwins(t *testing.T, w *world) {
 	must(t, w.san.Map(t.Context(), twin.Name, seats(lun+1, tags...)...))
 	v := volume(a, lun)
 	device := w.attach(t, v).Device
-	seen := w.watch(t, v, device, 12*time.Second, func() {
+	seen := w.watch(t, v, device, 6*time.Second, func() {
 		time.Sleep(time.Second)
 		w.scan(t, lun+1) // another tool rescans
 	})
