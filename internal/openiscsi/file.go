@@ -7,8 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // temporary begins the names of files that are being written.
@@ -29,19 +27,23 @@ func isFile(file, content string) bool {
 // Unless all could be written none is replaced. They are synced at the same time,
 // which costs the disk little more than one would.
 func (in *Initiator) writeFiles(content map[string]string) error {
-	var g errgroup.Group
+	var wg sync.WaitGroup
 	var mu sync.Mutex
+	var errs []error
 	temps := map[string]string{} // the file that each shall replace
 	for file, text := range content {
-		g.Go(func() error {
+		wg.Go(func() {
 			temp, err := in.writeTemp(text)
 			mu.Lock()
 			defer mu.Unlock()
-			temps[temp] = file
-			return err
+			errs = append(errs, err)
+			if temp != "" {
+				temps[temp] = file
+			}
 		})
 	}
-	err := g.Wait()
+	wg.Wait()
+	err := errors.Join(errs...)
 	for temp, file := range temps {
 		if err == nil {
 			err = os.MkdirAll(filepath.Dir(file), 0o700)
@@ -49,7 +51,7 @@ func (in *Initiator) writeFiles(content map[string]string) error {
 		if err == nil {
 			err = os.Rename(temp, file)
 		}
-		if err != nil && temp != "" {
+		if err != nil {
 			os.Remove(temp)
 		}
 	}
