@@ -24,9 +24,9 @@ type Spec struct {
 // CreateMultipath makes a map that sends I/O over all its paths alike, each request
 // to where the least is outstanding, and queues it while there is no path.
 //
-// The error is ErrExists if there is a device of that UUID or name, and ErrBusy if
-// a path is part of another device, mounted, or opened exclusively. A map that
-// cannot be made as a whole is removed again.
+// The error is ErrExists if there is a device of that UUID, and ErrBusy if another
+// device has the name, or a path is part of one, mounted, or opened exclusively. A
+// map that cannot be made as a whole is removed again.
 func CreateMultipath(s Spec) (Device, error) {
 	return ask(func(m *mapper) (Device, error) { return m.createMultipath(s) })
 }
@@ -75,7 +75,7 @@ func (m *mapper) start(s Spec) (Device, error) {
 	}
 	h.targetCount = 1
 	table := target{sectors: s.SizeBytes / sectorSize, kind: "multipath", text: s.parameters()}
-	if _, err := m.call(tableLoad, &h, appendTarget(nil, table)); errors.Is(err, unix.EBUSY) {
+	if _, err := m.call(tableLoad, &h, table.bytes()); errors.Is(err, unix.EBUSY) {
 		return Device{}, m.claimed(s)
 	} else if err != nil {
 		return Device{}, fmt.Errorf("load the table over %v: %w", s.Paths, err)
@@ -153,10 +153,13 @@ func (m *mapper) holders(n Number) string {
 
 // inTheWay says what device has kept a map from being made.
 func (m *mapper) inTheWay(s Spec) error {
+	if _, err := m.byUUID(s.UUID); !errors.Is(err, ErrNotFound) {
+		return ErrExists
+	}
 	var h header
 	copy(h.name[:], s.Name)
-	if _, err := m.call(devStatus, &h, nil); err == nil && text(h.uuid[:]) != s.UUID {
-		return fmt.Errorf("the name is that of %s with UUID %q: %w", h.device().Name, text(h.uuid[:]), ErrExists)
+	if _, err := m.call(devStatus, &h, nil); err != nil {
+		return ErrExists // it is gone since: the next attempt tells
 	}
-	return ErrExists
+	return fmt.Errorf("the name is that of %s with UUID %q: %w", h.device().Name, text(h.uuid[:]), ErrBusy)
 }

@@ -51,7 +51,14 @@ func TestCreateMultipathFails(t *testing.T) {
 		},
 		"the name is another device's": {
 			kernel: func(k *kernel) { k.multipath(wwid, "LVM-abc", "", "") },
-			want:   ErrExists, says: `dm-0 with UUID "LVM-abc"`,
+			want:   ErrBusy, says: `dm-0 with UUID "LVM-abc"`,
+		},
+		"somebody was faster, and the name is another device's": {
+			kernel: func(k *kernel) {
+				k.multipath(wwid, "LVM-abc", "", "")
+				k.multipath("mpatha", uuid, aTable, aStatus)
+			},
+			want: ErrExists, says: wwid,
 		},
 		"a path is part of another map": {
 			kernel: func(k *kernel) { k.hold("65:32", "holders/dm-7") },

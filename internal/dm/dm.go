@@ -25,12 +25,11 @@ import (
 var (
 	// ErrNotFound is the error for a UUID that no device has.
 	ErrNotFound = errors.New("no such device-mapper device")
-	// ErrExists is the error for a map to be made whose UUID or name a device has
-	// already. If it is the UUID, then somebody else, as a rule multipathd, was
-	// faster, and MapByUUID finds the map. If that finds nothing, the name is taken.
+	// ErrExists is the error for a map to be made whose UUID a device has already:
+	// somebody else, as a rule multipathd, was faster, and MapByUUID finds it.
 	ErrExists = errors.New("there is such a device-mapper device already")
-	// ErrBusy is the error for a device that is in use: one to be removed that is
-	// open, and a path to be taken into a map that another has.
+	// ErrBusy is the error for what is in use: a device to be removed that is open,
+	// and a path or a name for a map that another device has.
 	ErrBusy = errors.New("in use")
 )
 

@@ -178,7 +178,7 @@ func (k *kernel) answerFor(c command, h *header, d *device, data []byte) ([]byte
 			answer.text = d.status
 		}
 		h.targetCount = max(1, d.targets)
-		return appendTarget(nil, answer), nil
+		return answer.bytes(), nil
 	case targetMessage:
 		d.messages = append(d.messages, fmt.Sprint(binary.NativeEndian.Uint64(data), " ", text(data[8:])))
 	}

@@ -87,13 +87,14 @@ func testPaths(t *testing.T, s Spec) {
 func testExists(t *testing.T, s Spec) {
 	d := create(t, s)
 	defer remove(t, s.UUID)
-	for _, other := range []Spec{
-		s,
-		{Name: "labother", UUID: s.UUID, SizeBytes: s.SizeBytes, Paths: s.Paths},
-		{Name: s.Name, UUID: "labpath-2", SizeBytes: s.SizeBytes, Paths: s.Paths},
-	} {
-		if _, err := CreateMultipath(other); !errors.Is(err, ErrExists) {
-			t.Errorf("%s with %s: %v", other.Name, other.UUID, err)
+	renamed, namesake := s, s
+	renamed.Name, namesake.UUID = "labother", "labpath-2"
+	for _, other := range []struct {
+		Spec
+		want error
+	}{{s, ErrExists}, {renamed, ErrExists}, {namesake, ErrBusy}} {
+		if _, err := CreateMultipath(other.Spec); !errors.Is(err, other.want) {
+			t.Errorf("%s with %s: %v, want %v", other.Name, other.UUID, err, other.want)
 		}
 	}
 	// The kernel itself lets a path be part of two maps. udev, and so multipathd, must

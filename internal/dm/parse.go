@@ -100,14 +100,13 @@ func parseTarget(data []byte) (target, error) {
 	}, nil
 }
 
-// appendTarget is the opposite, for a table of one target.
-func appendTarget(b []byte, t target) []byte {
-	start := len(b)
-	b = append(b, make([]byte, targetSize)...)
-	binary.NativeEndian.PutUint64(b[start+8:], t.sectors)
-	copy(b[start+24:start+targetSize-1], t.kind)
-	b = append(b, t.text...)
-	return append(b, make([]byte, align(len(b)+1)-len(b))...)
+// bytes is the opposite, for a table that has no other target.
+func (t target) bytes() []byte {
+	b := make([]byte, align(targetSize+len(t.text)+1))
+	binary.NativeEndian.PutUint64(b[8:], t.sectors)
+	copy(b[24:targetSize-1], t.kind)
+	copy(b[targetSize:], t.text)
+	return b
 }
 
 // parseStatus reads the status of a multipath target (drivers/md/dm-mpath.c,
