@@ -98,7 +98,7 @@ type Connector struct {
 	allowed   allowed
 	uevents   func(ctx context.Context, ready func(), handle func(block.Uevent)) error
 
-	looks    looks
+	looks    *looks
 	reported knownMaps
 	event    broadcast // sent at each event of the kernel
 	started  broadcast // sent when a login begins
@@ -136,7 +136,7 @@ func New(o Options) *Connector {
 		leaving:   map[openiscsi.Portal]bool{},
 		tidying:   map[string]time.Time{},
 	}
-	c.looks.take = c.takeView
+	c.looks = newLooks(c.takeView)
 	return c
 }
 

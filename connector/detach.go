@@ -244,7 +244,7 @@ func (c *Connector) endQueueing(ctx context.Context, d dm.Device) error {
 // now. A disk in a map is neither: v's own is gone.
 func (c *Connector) removeDisks(ctx context.Context, v Volume) error {
 	c.looks.changed()
-	now, err := c.looks.get()
+	now, err := c.looks.get(ctx)
 	if err != nil {
 		return err
 	}

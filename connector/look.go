@@ -37,16 +37,19 @@ type found struct {
 // all of them want to look, and one look does for all that wait for it.
 type looks struct {
 	take func() (*view, error)
+	turn chan struct{} // holds one token during a look, which guards last and what follows it
 
 	mu        sync.Mutex
 	listening bool   // events come, and make changes count
 	changes   uint64 // that have been heard of
 
-	looking sync.Mutex // held during a look; what is below is guarded by it
-	last    *view
-	at      time.Time // when the last look began
-	seen    uint64    // changes when it began
-	taken   uint64    // how many there have been
+	last *view
+	at   time.Time // when the last look began
+	seen uint64    // changes when it began
+}
+
+func newLooks(take func() (*view, error)) *looks {
+	return &looks{take: take, turn: make(chan struct{}, 1)}
 }
 
 // changed makes the next caller of get look anew.
@@ -65,7 +68,7 @@ func (l *looks) listen(on bool) {
 
 // get returns a view that began to be taken after the last change, or after the
 // call while nobody listens for changes.
-func (l *looks) get() (*view, error) {
+func (l *looks) get(ctx context.Context) (*view, error) {
 	l.mu.Lock()
 	changes, listening := l.changes, l.listening
 	if !listening {
@@ -74,8 +77,12 @@ func (l *looks) get() (*view, error) {
 	}
 	l.mu.Unlock()
 
-	l.looking.Lock()
-	defer l.looking.Unlock()
+	select {
+	case l.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-l.turn }()
 	if l.last != nil && l.seen >= changes && time.Since(l.at) < viewFor {
 		return l.last, nil
 	}
@@ -84,7 +91,6 @@ func (l *looks) get() (*view, error) {
 	l.mu.Unlock()
 	l.at = time.Now()
 	v, err := l.take()
-	l.taken++
 	if err != nil {
 		l.last = nil
 		return nil, err

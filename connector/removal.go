@@ -138,7 +138,7 @@ func (c *Connector) others(ctx context.Context, v Volume, disk string) (usable i
 		}
 	}
 	c.looks.changed()
-	now, err := c.looks.get()
+	now, err := c.looks.get(ctx)
 	if err != nil {
 		return 0, false, err
 	}

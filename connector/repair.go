@@ -49,13 +49,13 @@ func (c *Connector) Repair(ctx context.Context, v Volume) (Status, error) {
 	if err := c.allowed.Add(ctx, v.WWID); err != nil {
 		return Status{}, err
 	}
-	now, err := c.looks.get()
+	now, err := c.looks.get(ctx)
 	if err != nil {
 		return Status{}, err
 	}
 	status := c.observe(ctx, state, v, now)
 	if now.daemon == nil && c.makeMap(ctx, state, v, now, &status) {
-		if now, err = c.looks.get(); err != nil {
+		if now, err = c.looks.get(ctx); err != nil {
 			return status, err
 		}
 		status = c.observe(ctx, state, v, now)

@@ -44,6 +44,7 @@ type machine struct {
 	maps    string            // what multipathd says
 	kernel  map[string]string // the kernel's maps: UUID to name
 	resizes int               // how often multipathd was asked to resize a map
+	heard   []string          // what multipathd was told
 	answers map[string]string // what a disk answers when it is asked who it is
 	fail    func()            // what happens to I/O that waits when queueing ends
 }
@@ -107,6 +108,7 @@ func (m *machine) say(maps string) {
 func (m *machine) answer(command string) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.heard = append(m.heard, command)
 	switch {
 	case strings.HasPrefix(command, "resize map "):
 		return m.resize(strings.TrimPrefix(command, "resize map "))
@@ -147,6 +149,19 @@ func (m *machine) remove(uuid string) error {
 	}
 	delete(m.kernel, uuid)
 	return nil
+}
+
+// asked returns how often multipathd was told something that begins so.
+func (m *machine) asked(begin string) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := 0
+	for _, command := range m.heard {
+		if strings.HasPrefix(command, begin) {
+			n++
+		}
+	}
+	return n
 }
 
 // resize does what multipathd and the kernel do: the map becomes as large as its
