@@ -44,7 +44,9 @@ var (
 // Portals of one target and iface share one process where that logs in to
 // nothing else. It prints its outcomes when it ends, so a portal that does not
 // answer holds back the news of the others until its login times out; their
-// sessions are there long before, for Sessions to show.
+// sessions are there long before, for Sessions to show. iscsid looks for a TCP
+// connection after 1 ms and then once a second (session_conn_poll in
+// usr/initiator.c): a portal that takes longer to accept one costs a second.
 //
 // It is a process, not a request to iscsid's socket: that request is iscsid's own
 // record of the portal, a C struct which changes with its version.
@@ -147,10 +149,14 @@ func (in *Initiator) loginAll(ctx context.Context, g group, portals []Portal, re
 	for _, p := range portals {
 		code, said := codes[fmt.Sprintf("iface: %s, target: %s, portal: %s", p.Iface, p.Target, recordPortal(p))]
 		switch {
-		case there[anyGroup(p)] || said && code == 0:
+		case said && code == 0:
+			report(p, nil)
+		case said && code != codeSessionExists: // a session there is one that is being given up
+			report(p, loginError(code, fmt.Errorf("iscsid reports error %d", code)))
+		case there[anyGroup(p)]:
 			report(p, nil)
 		case said:
-			report(p, loginError(code, fmt.Errorf("iscsid reports error %d", code)))
+			report(p, ErrPending)
 		default:
 			report(p, fmt.Errorf("iscsiadm did not say how it ended: %w", err))
 		}
