@@ -11,7 +11,9 @@
 // what is there and goes on.
 //
 //   - A disk becomes a path only after a live INQUIRY has shown that it has the
-//     Volume's WWID. Any other is removed and named in the Status.
+//     Volume's WWID, and has to show so again: every 20 seconds, within a second when
+//     the target tells of a change, and when its path has come back. Any other is
+//     removed and named in the Status; one that another tool holds is left to it.
 //   - The device is ready at the first verified path (MinPaths); a dead portal
 //     delays nothing.
 //   - A path that is no longer expected drains: it goes once others have taken its
@@ -164,6 +166,9 @@ const retryInterval = time.Second
 // use; the others are completed by later calls of Repair. It waits for as long
 // as ctx allows. Called again it finds what is there.
 func (c *Connector) Attach(ctx context.Context, v Volume) (Status, error) {
+	if err := v.check(); err != nil {
+		return Status{}, err
+	}
 	for {
 		changed := c.Changed(v.WWID)
 		status, err := c.Repair(ctx, v)

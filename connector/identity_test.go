@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package connector
+
+import (
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mallee-io/mallee/internal/block"
+	"github.com/mallee-io/mallee/internal/openiscsi"
+)
+
+// answering is one disk that says who it is.
+type answering struct {
+	disks
+	answer  string
+	deleted bool
+}
+
+func (a *answering) WWID(string, time.Duration) (string, error) {
+	if a.answer == "" {
+		return "", errors.New("no answer")
+	}
+	return a.answer, nil
+}
+
+func (a *answering) DeleteDisk(string) error {
+	a.deleted = true
+	return nil
+}
+
+// What the kernel takes a disk for, what it answers, and what holds it decide what
+// becomes of it.
+func TestProve(t *testing.T) {
+	const other, third = "360014056d6c6c650000000000000000a", "360014056d6c6c650000000000000000b"
+	for _, test := range []struct {
+		name          string
+		taken, answer string
+		mapUUID       string // of the map that holds it; "-" for one without
+		ok, refused   bool
+		deleted       bool
+		reason        string
+	}{
+		{name: "the volume, in no map", taken: wwid, answer: wwid, ok: true},
+		{name: "the volume, in its map", taken: wwid, answer: wwid, mapUUID: "mpath-" + wwid, ok: true},
+		{name: "no answer", taken: wwid, mapUUID: "mpath-" + wwid, reason: "no answer"},
+		{name: "another, in no map", taken: other, answer: other, refused: true, deleted: true, reason: other},
+		{name: "another by now, in the volume's map", taken: wwid, answer: other, mapUUID: "mpath-" + wwid, refused: true, deleted: true, reason: other},
+		{name: "the volume, taken for what was there before", taken: other, answer: wwid, deleted: true, reason: "before"},
+		{name: "the volume, in the map of what was there before", taken: other, answer: wwid, mapUUID: "mpath-" + other, deleted: true, reason: "before"},
+		{name: "the volume, found without an identity", taken: "", answer: wwid, deleted: true, reason: "before"},
+		{name: "a third, in the map of what was there before", taken: other, answer: third, mapUUID: "mpath-" + other, refused: true, deleted: true, reason: third},
+		{name: "another, rightly in use as that", taken: other, answer: other, mapUUID: "mpath-" + other, refused: true, reason: "in use as that by dm-7"},
+		{name: "another, held by another tool", taken: other, answer: other, mapUUID: "LVM-x", refused: true, reason: "part of dm-7"},
+		{name: "the volume by now, held by another tool", taken: other, answer: wwid, mapUUID: "-", refused: true, reason: "part of dm-7"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			disk := &answering{answer: test.answer}
+			c := &Connector{log: slog.New(slog.DiscardHandler), disks: disk}
+			d := block.Disk{Name: "sdb", LUN: 5, WWID: test.taken}
+			if test.mapUUID != "" {
+				d.Map, d.MapUUID = "dm-7", strings.TrimPrefix(test.mapUUID, "-")
+			}
+			err := c.prove(t.Context(), vol(), d)
+			if (err == nil) != test.ok || err != nil && !strings.Contains(err.Error(), test.reason) {
+				t.Errorf("error %v, want one that says %q", err, test.reason)
+			}
+			r, refused := errors.AsType[*refusal](err)
+			if refused != test.refused || refused && r.stays == test.deleted {
+				t.Errorf("refusal %+v, want %t", r, test.refused)
+			}
+			if disk.deleted != test.deleted {
+				t.Errorf("the disk was removed: %t, want %t", disk.deleted, test.deleted)
+			}
+		})
+	}
+}
+
+// multipathd takes a disk at any LUN for a path that has the volume's identity.
+func TestOfTwoLUNsWithOneIdentityTheOtherIsRemoved(t *testing.T) {
+	disk := &answering{answer: wwid}
+	c := &Connector{log: slog.New(slog.DiscardHandler), disks: disk}
+	d := block.Disk{Name: "sdc", LUN: 6, WWID: wwid, Map: "dm-0", MapUUID: "mpath-" + wwid}
+	session := func(target string) openiscsi.Session {
+		return openiscsi.Session{ID: 1, Portal: openiscsi.Portal{Target: target}}
+	}
+	if err := c.proveStray(t.Context(), vol(), session("iqn.2025-01.io.mallee:another"), d); err != nil || disk.deleted {
+		t.Errorf("a path through another target was refused: %v", err)
+	}
+	err := c.proveStray(t.Context(), vol(), session(target), d)
+	if _, refused := errors.AsType[*refusal](err); !refused || !disk.deleted || !strings.Contains(err.Error(), "LUN 6") {
+		t.Errorf("error %v, removed: %t", err, disk.deleted)
+	}
+}
+
+// What came into the map and was removed is told for a while, though it was not
+// expected.
+func TestAPathThatWasExcludedIsTold(t *testing.T) {
+	var ps probes
+	for range 2 {
+		ps.exclude(openiscsi.Session{}, &refusal{reason: "twin"})
+	}
+	list := ps.recent()
+	if len(list) != 1 || list[0].State != PathQuarantined || list[0].Reason != "twin" {
+		t.Errorf("told as %+v", list)
+	}
+	for i := range ps.excluded {
+		ps.excluded[i].at = time.Now().Add(-quarantine - time.Second)
+	}
+	if list := ps.recent(); !slices.Equal(list, nil) {
+		t.Errorf("still told: %+v", list)
+	}
+}
