@@ -204,6 +204,9 @@ func (v Volume) check() error {
 
 func (v Volume) minPaths() int { return max(v.MinPaths, 1) }
 
+// newLink ends the name of a symbolic link that is being made.
+const newLink = ".new"
+
 // link makes the device's symbolic link point to device, "dm-0" say.
 func (c *Connector) link(v Volume, device string) error {
 	path, target := c.file(v), "../"+device
@@ -213,7 +216,7 @@ func (c *Connector) link(v Volume, device string) error {
 	if err := os.MkdirAll(c.directory, 0o755); err != nil {
 		return fmt.Errorf("cannot make %s: %w", path, err)
 	}
-	temp := path + ".new"
+	temp := path + newLink
 	os.Remove(temp)
 	if err := os.Symlink(target, temp); err != nil {
 		return fmt.Errorf("cannot make %s: %w", path, err)

@@ -60,6 +60,9 @@ func (c *Connector) Detach(ctx context.Context, v Volume) error {
 	state := c.volume(v.WWID)
 	state.Lock()
 	defer state.Unlock()
+	if owner, err := c.owner(state, v); err != nil || owner != "" && owner != v.Name {
+		return err // it was refused for that, and never was here
+	}
 	c.want(state, v.Target, nil)
 	if err := c.detach(ctx, state, v); err != nil {
 		return fmt.Errorf("cannot detach %s: %w", v.Name, err)
@@ -104,7 +107,7 @@ func (c *Connector) detach(ctx context.Context, state *volume, v Volume) error {
 		return err
 	}
 	c.mu.Lock()
-	state.target, state.portals, state.adoption = "", nil, adoption{}
+	state.name, state.target, state.portals, state.adoption = "", "", nil, adoption{}
 	c.mu.Unlock()
 	return c.release(ctx, v.Target)
 }

@@ -36,7 +36,7 @@ func (a *answering) DeleteDisk(string) error {
 // What the kernel takes a disk for, what it answers, and what holds it decide what
 // becomes of it.
 func TestProve(t *testing.T) {
-	const other, third = "360014056d6c6c650000000000000000a", "360014056d6c6c650000000000000000b"
+	const third = "360014056d6c6c650000000000000000b"
 	for _, test := range []struct {
 		name          string
 		taken, answer string
@@ -114,4 +114,34 @@ func TestAPathThatWasExcludedIsTold(t *testing.T) {
 	if list := ps.recent(); !slices.Equal(list, nil) {
 		t.Errorf("still told: %+v", list)
 	}
+}
+
+// An array that gives one identity twice must not have two volumes share a map. The
+// one that was here first keeps it, also over a restart.
+func TestOneIdentityIsOneVolumes(t *testing.T) {
+	m := newMachine(t)
+	first, second := vol(), vol()
+	second.Name, second.LUN = "vol-5e6f7a8b", 6
+	m.session("LOGGED_IN")
+	m.say(mapOf(wwid, "dm-0", "sdb"))
+	m.has(wwid, "dm-0")
+	m.is("sdb", wwid)
+	m.repair(first)
+	if !m.linked(first, "dm-0") {
+		t.Fatal("the first volume was not handed out")
+	}
+	for _, process := range []string{"the same process", "another process"} {
+		_, err := m.Repair(t.Context(), second)
+		if err == nil || !strings.Contains(err.Error(), first.Name) || !strings.Contains(err.Error(), "twice") {
+			t.Errorf("%s: error %v, want one that names %s", process, err, first.Name)
+		}
+		if err := m.Detach(t.Context(), second); err != nil {
+			t.Errorf("%s: the refused volume cannot be detached: %v", process, err)
+		}
+		if !m.linked(first, "dm-0") || m.linked(second, "dm-0") {
+			t.Errorf("%s: the first volume has lost its device", process)
+		}
+		m.volume(wwid).name = "" // what a restart forgets
+	}
+	m.repair(first)
 }

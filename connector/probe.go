@@ -31,7 +31,8 @@ const (
 // volume is what is remembered of a Volume between calls; all of it can be
 // found out again.
 type volume struct {
-	sync.Mutex // serialises the calls for one WWID
+	sync.Mutex        // serialises the calls for one WWID
+	name       string // of the Volume that is attached, see claim
 	// Guarded by Connector.mu; empty once the volume is being detached.
 	target  string
 	portals map[openiscsi.Portal]bool // that it is to be reached through

@@ -32,6 +32,9 @@ func (c *Connector) Repair(ctx context.Context, v Volume) (Status, error) {
 	state := c.volume(v.WWID)
 	state.Lock()
 	defer state.Unlock()
+	if err := c.claim(state, v); err != nil {
+		return Status{}, err
+	}
 	wanted := map[openiscsi.Portal]bool{}
 	for _, portal := range v.Portals {
 		// One whose device has no possible name has no session either; its Path says so.
