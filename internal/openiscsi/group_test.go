@@ -25,26 +25,37 @@ func TestLoginsAndALogoutFromAllKeepApart(t *testing.T) {
 		login(g)
 		login(g)
 		e.endLogin(g)
-		if e.beginLogout(g) {
+		if _, _, ok := e.beginLogout(t.Context(), g); ok {
 			t.Error("a logout began while a login ran")
 		}
-		if !e.beginLogout(other) || e.beginLogout(other) {
-			t.Error("one logout of a group without logins must begin, and one alone")
+		if _, _, ok := e.beginLogout(t.Context(), other); !ok {
+			t.Error("no logout began from a group without logins")
+		}
+		if _, _, ok := e.beginLogout(t.Context(), other); ok {
+			t.Error("two logouts from one group run")
 		}
 		e.endLogin(g)
-		if !e.beginLogout(g) {
-			t.Error("no logout began after the last login")
+
+		logout, end, ok := e.beginLogout(t.Context(), g)
+		if !ok {
+			t.Fatal("no logout began after the last login")
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), logoutPatience/2)
 		defer cancel()
 		if err := e.beginLogin(ctx, g); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("a login did not wait for the logout: %v", err)
 		}
-		time.AfterFunc(time.Minute, func() { e.endLogout(g) })
+		if logout.Err() != nil {
+			t.Error("a login that gave up ended the logout")
+		}
+		context.AfterFunc(logout, func() {
+			time.Sleep(time.Millisecond) // until the process has ended
+			end()
+		})
 		start := time.Now()
 		login(g)
-		if waited := time.Since(start); waited != time.Minute {
-			t.Errorf("waited %s for a logout of a minute", waited)
+		if waited, want := time.Since(start), logoutPatience+time.Millisecond; waited != want {
+			t.Errorf("waited %s for a logout that does not end, want %s", waited, want)
 		}
 	})
 }

@@ -53,10 +53,14 @@ func (in *Initiator) Logout(ctx context.Context, sessions []Session) []error {
 // those that are left. Why is for logoutOne to tell.
 func (in *Initiator) logoutAll(ctx context.Context, g group, sessions []Session) []Session {
 	// A single one needs no lock, which one who was killed may hold.
-	if len(sessions) < 2 || in.isLocked() || !in.exchanges.beginLogout(g) {
+	if len(sessions) < 2 || in.isLocked() {
 		return sessions
 	}
-	defer in.exchanges.endLogout(g)
+	ctx, end, ok := in.exchanges.beginLogout(ctx, g)
+	if !ok {
+		return sessions
+	}
+	defer end()
 	asked := map[int]bool{}
 	for _, s := range sessions {
 		asked[s.ID] = true
