@@ -173,6 +173,20 @@ func (r *rack) check() error {
 			return fmt.Errorf("the node reads and writes %s through its disk of %s at LUN %d", volume, disk, lun)
 		}
 	}
+	// Two wishes for one volume would be carried out by turns.
+	told := map[string]bool{}
+	for _, d := range r.seen.GetAttachments() {
+		if told["node "+d.VolumeId] {
+			return fmt.Errorf("the node is told two things of %s", d.VolumeId)
+		}
+		told["node "+d.VolumeId] = true
+	}
+	for _, d := range r.seenBySC.GetExports() {
+		if told["sc "+d.VolumeId] {
+			return fmt.Errorf("the storage controller is told two things of %s", d.VolumeId)
+		}
+		told["sc "+d.VolumeId] = true
+	}
 	return nil
 }
 

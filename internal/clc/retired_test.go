@@ -79,9 +79,9 @@ func TestAVolumeThatIsAttachedAgainIsNotTakenForALeftover(t *testing.T) {
 		return len(m.Attachments) == 1 && m.Attachments[0].Wanted && m.Attachments[0].Generation == a.Generation
 	})
 	n.report(id, wish.Generation, cloudv1.AttachmentReport_STATE_DETACHED) // late
-	s.until("one export, which is wanted", func(m *cloudv1.PartitionState) bool {
-		return len(m.Exports) == 1 && m.Exports[0].Wanted
-	})
+	if got := c.retirees.addToPartition(c.view().partitionState(partition)).Exports; len(got) != 1 || !got[0].Wanted {
+		t.Errorf("the storage controller is told %v, want one export, which is wanted", got)
+	}
 	c.wantState(id, mallee.VolumeInUse, mallee.Attaching)
 }
 
