@@ -13,8 +13,7 @@ import (
 func cold(paths int) func(context.Context, *stage) error {
 	attach := fmt.Sprintf("attach_cold_%d", paths)
 	return func(ctx context.Context, s *stage) error {
-		f := floorVolume(1, paths, true)
-		if err := s.node.Call(ctx, hands.OpFloorPrepare, f, nil); err != nil {
+		if err := s.node.Call(ctx, hands.OpFloorPrepare, floorVolume(0, paths, true), nil); err != nil {
 			return err
 		}
 		for i := range s.n {
@@ -29,7 +28,7 @@ func cold(paths int) func(context.Context, *stage) error {
 			if err != nil {
 				return err
 			}
-			fa, fd, err := s.floorTurn(ctx, f)
+			fa, fd, err := s.floorTurn(ctx, floorVolume(i, paths, true))
 			if err != nil {
 				return err
 			}
@@ -67,7 +66,7 @@ func warm(ctx context.Context, s *stage) error {
 	if _, err := s.attach(ctx, volume(0, paths)); err != nil {
 		return err
 	}
-	keeper := floorVolume(1, paths, true)
+	keeper := floorVolume(s.n, paths, true)
 	if err := s.node.Call(ctx, hands.OpFloorPrepare, keeper, nil); err != nil {
 		return err
 	}
@@ -114,7 +113,7 @@ func warmTurn(ctx context.Context, s *stage, i, paths int) error {
 	s.samples.add("warm_detach_processes", ours, float64(d.Ours))
 	s.samples.add("warm_detach_processes_system", ours, float64(d.System))
 
-	fa, fd, err := s.floorTurn(ctx, floorVolume(10+i%8, paths, false))
+	fa, fd, err := s.floorTurn(ctx, floorVolume(i, paths, false))
 	if err != nil {
 		return err
 	}

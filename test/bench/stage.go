@@ -43,14 +43,14 @@ type contest struct {
 // stage is a SAN and a node with ours and os-brick on it.
 type stage struct {
 	options
-	lab      *lab.Lab
-	machine  string // what it all runs on, for a reader
-	san      target.SAN
-	nc1      *lab.Machine
-	node     *hands.Hands
-	brick    *hands.Hands
-	brickLog *os.File
-	samples  samples
+	lab     *lab.Lab
+	machine string // what it all runs on, for a reader
+	san     target.SAN
+	nc1     *lab.Machine
+	node    *hands.Hands
+	brick   *hands.Hands
+	nodeLog *os.File // what the connector and os-brick say
+	samples samples
 }
 
 // portals are those of the SAN, of alternating fabrics: two of them are one of each.
@@ -149,43 +149,45 @@ func (s *stage) makeSAN(ctx context.Context) error {
 
 func brickSerial(lun int) string { return fmt.Sprintf("6272636bfffffffff%08x0000000", lun) }
 
-// startNode starts ours and os-brick in nc1. What they say is in its log directory.
+// startNode starts ours and os-brick in nc1.
 func (s *stage) startNode(ctx context.Context) (err error) {
-	if s.brickLog, err = os.Create(filepath.Join(s.lab.RunDir, "node.log")); err != nil {
+	if s.nodeLog, err = os.Create(filepath.Join(s.lab.RunDir, "node.log")); err != nil {
 		return err
 	}
-	if s.node, err = hands.StartNode(ctx, s.nc1, s.brickLog); err != nil {
+	if s.node, err = hands.StartNode(ctx, s.nc1, s.nodeLog); err != nil {
 		return err
 	}
 	const script = "/run/osbrick.py"
 	if err := s.nc1.WriteFile(ctx, script, osbrickPy, 0o644); err != nil {
 		return err
 	}
-	s.brick = hands.StartProgram(s.nc1, s.brickLog, "python3", script)
+	s.brick = hands.StartProgram(s.nc1, s.nodeLog, "python3", script)
 	return nil
 }
 
+// close takes the machines down first: a call that is under way ends with them, and
+// not before os-brick does.
 func (s *stage) close() {
+	if err := s.lab.Close(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+	}
 	for _, h := range []*hands.Hands{s.brick, s.node} {
 		if h != nil {
 			h.Close()
 		}
 	}
-	if err := s.lab.Close(); err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-	}
-	if s.brickLog != nil {
-		_ = s.brickLog.Close()
+	if s.nodeLog != nil {
+		_ = s.nodeLog.Close()
 	}
 }
 
 // tails prints what tells why a step failed.
 func (s *stage) tails() {
 	s.lab.Tails(s.log, 20)
-	if s.brickLog == nil {
+	if s.nodeLog == nil {
 		return
 	}
-	text, err := os.ReadFile(s.brickLog.Name())
+	text, err := os.ReadFile(s.nodeLog.Name())
 	if err != nil {
 		return
 	}

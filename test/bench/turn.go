@@ -84,9 +84,12 @@ func (s *stage) brickCall(ctx context.Context, op string, volumes []brickVolume)
 	return r.Took, err
 }
 
-// floorVolume is a LUN of our target as the floor takes it, on sessions of its own.
-func floorVolume(lun, paths int, cold bool) hands.Floor {
-	v := volume(lun, paths)
+// floorVolume is a volume as the floor takes it, on sessions of its own: another for
+// each turn. Of one that it has seen before multipathd might make the map itself, and
+// the floor does not expect anybody else.
+func floorVolume(turn, paths int, cold bool) hands.Floor {
+	const first = 64 // what is before is ours
+	v := volume(first+turn%(volumes-first), paths)
 	f := hands.Floor{Iface: fmt.Sprintf("floor%d", paths), Target: v.Target, LUN: v.LUN, WWID: v.WWID, Cold: cold}
 	for _, p := range portals[:paths] {
 		f.Portals = append(f.Portals, netip.MustParseAddrPort(p))
