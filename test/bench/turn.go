@@ -56,7 +56,8 @@ func (s *stage) tell(what string, events []hands.Event, started hands.Started) {
 	if !s.verbose {
 		return
 	}
-	fmt.Fprintf(s.log, "       %s: %d processes of ours, %d of all\n", what, started.Ours, started.System)
+	fmt.Fprintf(s.log, "       %s: %d processes of ours, %d of all, %v of CPU time of ours\n",
+		what, started.Ours, started.System, started.CPU.Round(time.Millisecond))
 	for _, e := range events {
 		fmt.Fprintf(s.log, "         %6.3f %s\n", e.After.Seconds(), e.Text)
 	}

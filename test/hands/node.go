@@ -63,10 +63,12 @@ type Detached struct {
 	Started
 }
 
-// Started is how many processes began meanwhile.
+// Started is what it took: how many processes began meanwhile, and the connector's own
+// time on the CPU.
 type Started struct {
 	Ours   int // by the connector
 	System int // by anybody in the machine, threads included (proc(5), /proc/stat, processes)
+	CPU    time.Duration
 }
 
 // Read are the arguments of OpRead: one reader for each device reads blocks of 4 KiB,

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/mallee-io/mallee/test/hands"
 )
 
@@ -70,7 +72,7 @@ func (r *recorder) mark() mark {
 	r.mu.Lock()
 	ours := r.started
 	r.mu.Unlock()
-	return mark{time.Now(), hands.Started{Ours: ours, System: begun()}}
+	return mark{time.Now(), hands.Started{Ours: ours, System: begun(), CPU: onCPU()}}
 }
 
 // since returns the processes started and the lines logged since m.
@@ -84,7 +86,7 @@ func (r *recorder) since(m mark) (hands.Started, []hands.Event) {
 			events = append(events, hands.Event{After: l.at.Sub(m.at), Text: l.text})
 		}
 	}
-	return hands.Started{Ours: now.Ours - m.Ours, System: now.System - m.System}, events
+	return hands.Started{Ours: now.Ours - m.Ours, System: now.System - m.System, CPU: now.CPU - m.CPU}, events
 }
 
 // begun returns how many processes and threads the machine has ever started.
@@ -97,4 +99,13 @@ func begun() int {
 		}
 	}
 	return 0
+}
+
+// onCPU returns the time that this process has spent on the CPU.
+func onCPU() time.Duration {
+	var used unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &used); err != nil {
+		return 0
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
