@@ -16,16 +16,17 @@ import (
 	"github.com/mallee-io/mallee/internal/rpc"
 )
 
-// cloud is a cloud controller that has one wish for one node and hears its reports.
+// cloud is a cloud controller that has wishes for one node and hears its reports.
 // The node cannot tell it from the real one, which would take minutes to make as many
 // volumes.
 type cloud struct {
 	cloudv1.UnimplementedCloudServer
-	state  *cloudv1.NodeState
 	server *grpc.Server
 
-	mu     sync.Mutex
-	report *cloudv1.NodeReport
+	mu      sync.Mutex
+	state   *cloudv1.NodeState
+	changed chan struct{} // closed when state has changed
+	report  *cloudv1.NodeReport
 }
 
 const (
@@ -33,8 +34,8 @@ const (
 	partition = "PARTI00"
 )
 
-// startCloud serves a wish, and returns the bundle with which the node proves itself.
-func startCloud(dir string, state *cloudv1.NodeState, node string) (*cloud, *rpc.Bundle, error) {
+// startCloud serves wishes, none at first, and returns the bundle with which the node proves itself.
+func startCloud(dir, node string) (*cloud, *rpc.Bundle, error) {
 	authority, err := ca.OpenOrCreate(dir)
 	if err != nil {
 		return nil, nil, err
@@ -51,7 +52,10 @@ func startCloud(dir string, state *cloudv1.NodeState, node string) (*cloud, *rpc
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot play the cloud: %w", err)
 	}
-	c := &cloud{state: state, server: rpc.NewServer(own, slog.New(slog.DiscardHandler), rpc.Only(rpc.NC))}
+	c := &cloud{
+		server: rpc.NewServer(own, slog.New(slog.DiscardHandler), rpc.Only(rpc.NC)),
+		state:  wish(0), changed: make(chan struct{}),
+	}
 	cloudv1.RegisterCloudServer(c.server, c)
 	go func() { _ = c.server.Serve(listener) }() // it ends by close
 	return c, nodes, nil
@@ -67,13 +71,30 @@ func issue(authority *ca.CA, o ca.IssueOptions) (*rpc.Bundle, error) {
 
 func (c *cloud) close() { c.server.Stop() }
 
-// WatchNode sends the wish and keeps the stream up.
+// wishFor replaces the wish.
+func (c *cloud) wishFor(state *cloudv1.NodeState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.state = state
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// WatchNode sends the wish whenever it has changed.
 func (c *cloud) WatchNode(_ *cloudv1.WatchNodeRequest, stream grpc.ServerStreamingServer[cloudv1.NodeState]) error {
-	if err := stream.Send(c.state); err != nil {
-		return err
+	for {
+		c.mu.Lock()
+		state, changed := c.state, c.changed
+		c.mu.Unlock()
+		if err := stream.Send(state); err != nil {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-stream.Context().Done():
+			return stream.Context().Err()
+		}
 	}
-	<-stream.Context().Done()
-	return stream.Context().Err()
 }
 
 // ReportNode keeps what the node tells.

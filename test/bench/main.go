@@ -68,7 +68,9 @@ func run(o options) error {
 	for _, c := range chosen {
 		o.say(begin, "%s", c.name)
 		if err := c.run(ctx, s); err != nil {
-			s.tails()
+			if ctx.Err() == nil {
+				s.tails()
+			}
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
 	}

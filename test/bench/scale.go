@@ -17,8 +17,11 @@ import (
 )
 
 const (
-	// scaleTakes is the most that it may take until all volumes are up.
-	scaleTakes = 8 * time.Minute
+	// So many volumes come at a time, as guests do that start one after the other. What
+	// a storm costs is another row.
+	step = 16
+	// stepTakes is the most that it may take until those are up.
+	stepTakes = 3 * time.Minute
 	// The node is at rest for so long before it is looked at, and then for 20 windows
 	// of three seconds.
 	rest   = 20 * time.Second
@@ -36,7 +39,7 @@ func scale(ctx context.Context, s *stage) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	c, bundle, err := startCloud(filepath.Join(dir, "ca"), wish(), s.nc1.Spec.Name)
+	c, bundle, err := startCloud(filepath.Join(dir, "ca"), s.nc1.Spec.Name)
 	if err != nil {
 		return err
 	}
@@ -45,8 +48,11 @@ func scale(ctx context.Context, s *stage) error {
 	if err != nil {
 		return err
 	}
-	if err := s.awaitAll(ctx, c, nc); err != nil {
-		return err
+	for n := step; n <= volumes; n += step {
+		c.wishFor(wish(n))
+		if err := s.await(ctx, c, nc, n); err != nil {
+			return err
+		}
 	}
 	select {
 	case <-ctx.Done():
@@ -75,10 +81,10 @@ func scale(ctx context.Context, s *stage) error {
 	return nil
 }
 
-// wish is that for all volumes.
-func wish() *cloudv1.NodeState {
+// wish is that for the first n volumes.
+func wish(n int) *cloudv1.NodeState {
 	state := &cloudv1.NodeState{InstanceId: "i-00000001", Ncpaths: "nopath", NopathTimeoutSeconds: 120, MinPaths: 1, Portals: portals}
-	for lun := range volumes {
+	for lun := range n {
 		v := volume(lun, len(portals))
 		state.Attachments = append(state.Attachments, &cloudv1.DesiredAttachment{
 			VolumeId: v.Name, Generation: 1, Wanted: true, SizeBytes: volumeSize,
@@ -107,24 +113,21 @@ func (s *stage) startNC(ctx context.Context, dir string, bundle *rpc.Bundle) (*l
 	return s.nc1.Spawn(ctx, "nc", "malleed", "nc")
 }
 
-// awaitAll waits until all paths of all volumes are up.
-func (s *stage) awaitAll(ctx context.Context, c *cloud, nc *lab.Process) error {
-	ctx, cancel := context.WithTimeout(ctx, scaleTakes)
+// await waits until all paths of n volumes are up.
+func (s *stage) await(ctx context.Context, c *cloud, nc *lab.Process, n int) error {
+	ctx, cancel := context.WithTimeout(ctx, stepTakes)
 	defer cancel()
-	for i := 0; ; i++ {
+	for {
 		volumesUp, pathsUp := c.up()
-		if volumesUp == volumes && pathsUp == volumes*len(portals) {
+		if volumesUp == n && pathsUp == n*len(portals) {
 			return nil
-		}
-		if i%10 == 9 {
-			fmt.Fprintf(s.log, "        %d of %d volumes and %d of %d paths up\n", volumesUp, volumes, pathsUp, volumes*len(portals))
 		}
 		select {
 		case <-ctx.Done():
 			log, _ := nc.Log(ctx)
 			return fmt.Errorf("%d of %d volumes and %d paths up: %w; malleed said last: %s",
-				volumesUp, volumes, pathsUp, ctx.Err(), log[max(0, len(log)-2000):])
-		case <-time.After(time.Second):
+				volumesUp, n, pathsUp, ctx.Err(), log[max(0, len(log)-2000):])
+		case <-time.After(100 * time.Millisecond):
 		}
 	}
 }
