@@ -67,20 +67,30 @@ func run(o options) error {
 	defer s.close()
 	for _, c := range chosen {
 		o.say(begin, "%s", c.name)
+		s.samples = samples{}
 		if err := c.run(ctx, s); err != nil {
 			if ctx.Err() == nil {
 				s.tails()
 			}
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
-	}
-	r := report{Machine: s.machine, Results: s.samples.results()}
-	if err := merge(resultFile, r); err != nil {
-		return err
-	}
-	if err := writePage(pageFile, resultFile); err != nil {
-		return err
+		// At once: what fails later can be measured again alone.
+		if err := s.publish(); err != nil {
+			return err
+		}
 	}
 	o.say(begin, "done: %s, %s", resultFile, pageFile)
 	return nil
+}
+
+// publish tells the results of a contest, and puts them into the files.
+func (s *stage) publish() error {
+	r := report{Machine: s.machine, Results: s.samples.results()}
+	for _, x := range r.Results {
+		fmt.Fprintf(s.log, "        %s\n", x)
+	}
+	if err := merge(resultFile, r); err != nil {
+		return err
+	}
+	return writePage(pageFile, resultFile)
 }

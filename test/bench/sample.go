@@ -3,8 +3,10 @@
 package main
 
 import (
+	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -47,6 +49,16 @@ type versus struct {
 	P50   float64 `json:"p50"`
 	Max   float64 `json:"max"`
 	Ratio float64 `json:"ratio"` // its P50 by ours
+}
+
+// String tells a result on one line: "attach_warm 0.1 s (max 0.2, n 20), os-brick 5, floor 0.08".
+func (r result) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s %s (max %s, n %d)", r.Name, number(r.P50), r.Unit, number(r.Max), r.N)
+	for _, v := range r.Versus {
+		fmt.Fprintf(&b, ", %s %s", v.Name, number(v.P50))
+	}
+	return b.String()
 }
 
 // results counts the samples of each row that has some of ours, in the rows' order.
