@@ -23,6 +23,9 @@ export GOTOOLCHAIN := local
 
 version := $(shell git describe --always --dirty --tags 2>/dev/null || echo dev)
 
+# How many samples `make bench` takes of ours.
+N ?= 20
+
 # For how long `make fuzz` runs each fuzz test.
 FUZZTIME ?= 30s
 
@@ -104,9 +107,9 @@ lab-test-qemu: ## the lab's own test with Debian's kernel in QEMU, a minute; nee
 	$(MAKE) --no-print-directory lab-test BACKEND=qemu lab_tests=./internal/lab
 
 .PHONY: bench
-bench: require-root build ## how fast, against os-brick and the floor; ONLY=row,row for some, BACKEND=qemu for Debian's kernel; needs root
+bench: require-root build ## how fast, against os-brick and the floor; ONLY=row,row, N=samples, BACKEND=qemu; needs root
 	tools/debian-packages $(lab_packages)
-	go run ./test/bench -only '$(ONLY)'
+	go run ./test/bench -n '$(N)' -only '$(ONLY)'
 
 ##@ See it work
 
