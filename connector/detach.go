@@ -244,7 +244,8 @@ func (c *Connector) endQueueing(ctx context.Context, d dm.Device) error {
 
 // removeDisks makes the kernel forget every disk of v on our sessions: those
 // that were v when the kernel found them, at whatever LUN, and what is at v's LUN
-// now. A disk in a map is neither: v's own is gone.
+// now. A disk in a map is neither: v's own is gone. But what is at v's LUN is in
+// another volume's map by mistake: udev asked it when that one was there.
 func (c *Connector) removeDisks(ctx context.Context, v Volume) error {
 	c.looks.changed()
 	now, err := c.looks.get(ctx)
@@ -257,10 +258,10 @@ func (c *Connector) removeDisks(ctx context.Context, v Volume) error {
 			atLUN := s.Portal.Target == v.Target && disk.LUN == uint64(v.LUN)
 			switch {
 			case disk.WWID != v.WWID && !atLUN:
-			case disk.Map == "":
+			case disk.Map == "", atLUN && disk.MapUUID != multipath.UUIDPrefix+v.WWID && foreign(disk) == nil:
 				g.Go(func() error { return c.removeDisk(ctx, v, disk) })
-			case disk.WWID == v.WWID:
-				return fmt.Errorf("%s is back in map %s", disk.Name, disk.Map)
+			default: // the LUN must not become another volume's
+				return fmt.Errorf("%s is in map %s", disk.Name, disk.Map)
 			}
 		}
 	}

@@ -23,7 +23,7 @@ func TestLostWritesAreToldByTheDetachThatEnds(t *testing.T) {
 	m.say(pathsOf(`{"dev": "sdb", "dm_st": "failed", "chk_st": "faulty"}`))
 	// There is no /dev/dm-0 here, so that the flush fails.
 	err := m.Detach(t.Context(), vol())
-	if err == nil || !strings.Contains(err.Error(), "sdb is back in map dm-0") {
+	if err == nil || !strings.Contains(err.Error(), "sdb is in map dm-0") {
 		t.Fatalf("error %v, want that a disk is still in a map", err)
 	}
 	if err := os.RemoveAll(filepath.Join(m.dir, "block/sdb/holders")); err != nil {

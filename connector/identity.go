@@ -31,13 +31,16 @@ var errOutdated = errors.New("the kernel took it for what was at its LUN before"
 // whatever map of its former identity it is in. But a disk that is rightly in use as
 // what it is, or that another tool holds, stays as it is. The error is a *refusal if
 // the disk has answered and is no path of v's, or errOutdated.
-func (c *Connector) prove(ctx context.Context, v Volume, disk block.Disk) error {
+func (c *Connector) prove(ctx context.Context, v Volume, s openiscsi.Session, disk block.Disk, condemn func(error)) error {
 	wwid, err := c.disks.WWID(disk.Name, inquiryTimeout)
 	if err != nil || wwid == v.WWID && disk.WWID == v.WWID {
 		return err
 	}
 	inMapOf := func(wwid string) bool { return disk.Map != "" && disk.MapUUID == multipath.UUIDPrefix+wwid }
 	refused := &refusal{reason: fmt.Sprintf("LUN %d has identity %s, not %s", disk.LUN, wwid, v.WWID)}
+	if wwid != v.WWID {
+		condemn(refused)
+	}
 	switch {
 	case disk.Map != "" && !inMapOf(v.WWID) && !inMapOf(disk.WWID):
 		return &refusal{stays: true, reason: fmt.Sprintf("%s is part of %s, which is not this volume's map", disk.Name, disk.Map)}
@@ -46,7 +49,7 @@ func (c *Connector) prove(ctx context.Context, v Volume, disk block.Disk) error 
 		refused.reason += ", and is in use as that by " + disk.Map
 		return refused
 	}
-	if err := c.expel(ctx, v, disk, wwid); err != nil {
+	if err := c.expel(ctx, v, s, disk, wwid); err != nil {
 		refused.stays = true
 		return fmt.Errorf("%w; %w", refused, err)
 	}
@@ -60,14 +63,15 @@ func (c *Connector) prove(ctx context.Context, v Volume, disk block.Disk) error 
 // at another LUN of v's target is removed even if it says that it is v: of two LUNs
 // with one identity, v is the one that the caller has named. multipathd takes every
 // disk for a path that says so.
-func (c *Connector) proveStray(ctx context.Context, v Volume, s openiscsi.Session, disk block.Disk) error {
+func (c *Connector) proveStray(ctx context.Context, v Volume, s openiscsi.Session, disk block.Disk, condemn func(error)) error {
 	if s.Portal.Target != v.Target || disk.LUN == uint64(v.LUN) {
-		return c.prove(ctx, v, disk)
+		return c.prove(ctx, v, s, disk, condemn)
 	}
 	twin := &refusal{reason: fmt.Sprintf(
 		"LUN %d says that it is this volume, which is LUN %d: the array has given one identity twice", disk.LUN, v.LUN,
 	)}
-	if err := c.expel(ctx, v, disk, v.WWID); err != nil {
+	condemn(twin)
+	if err := c.expel(ctx, v, s, disk, v.WWID); err != nil {
 		return fmt.Errorf("%w; %w", twin, err)
 	}
 	return twin
@@ -101,8 +105,17 @@ func (ps *probes) recent() []Path {
 	return list
 }
 
-// expel makes the kernel forget a disk, which takes it out of its map at once.
-func (c *Connector) expel(ctx context.Context, v Volume, disk block.Disk, answered string) error {
+// expel makes the kernel forget a disk, which takes it out of its map at once. An
+// answer may have taken seconds: by now another disk may have the name, or another
+// tool the disk.
+func (c *Connector) expel(ctx context.Context, v Volume, s openiscsi.Session, disk block.Disk, answered string) error {
+	now, found, err := c.disks.SessionDisk(s.ID, disk.LUN)
+	if err != nil || !found || now.Name != disk.Name {
+		return err
+	}
+	if err := foreign(now); err != nil {
+		return err
+	}
 	c.log.ErrorContext(ctx, "disk removed: it is not what it was taken for", "disk", disk.Name, "lun", disk.LUN,
 		"taken_for", disk.WWID, "answered", answered, "wwid", v.WWID, "volume_lun", v.LUN)
 	return c.disks.DeleteDisk(disk.Name)

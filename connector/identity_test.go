@@ -17,9 +17,12 @@ import (
 // answering is one disk that says who it is.
 type answering struct {
 	disks
+	disk    block.Disk
 	answer  string
 	deleted bool
 }
+
+func (a *answering) SessionDisk(int, uint64) (block.Disk, bool, error) { return a.disk, true, nil }
 
 func (a *answering) WWID(string, time.Duration) (string, error) {
 	if a.answer == "" {
@@ -65,7 +68,12 @@ func TestProve(t *testing.T) {
 			if test.mapUUID != "" {
 				d.Map, d.MapUUID = "dm-7", strings.TrimPrefix(test.mapUUID, "-")
 			}
-			err := c.prove(t.Context(), vol(), d)
+			disk.disk = d
+			condemned := false
+			err := c.prove(t.Context(), vol(), openiscsi.Session{ID: 1}, d, func(error) { condemned = true })
+			if want := test.answer != "" && test.answer != wwid; condemned != want {
+				t.Errorf("condemned at once: %t, want %t", condemned, want)
+			}
 			if (err == nil) != test.ok || err != nil && !strings.Contains(err.Error(), test.reason) {
 				t.Errorf("error %v, want one that says %q", err, test.reason)
 			}
@@ -85,13 +93,14 @@ func TestOfTwoLUNsWithOneIdentityTheOtherIsRemoved(t *testing.T) {
 	disk := &answering{answer: wwid}
 	c := &Connector{log: slog.New(slog.DiscardHandler), disks: disk}
 	d := block.Disk{Name: "sdc", LUN: 6, WWID: wwid, Map: "dm-0", MapUUID: "mpath-" + wwid}
+	disk.disk = d
 	session := func(target string) openiscsi.Session {
 		return openiscsi.Session{ID: 1, Portal: openiscsi.Portal{Target: target}}
 	}
-	if err := c.proveStray(t.Context(), vol(), session("iqn.2025-01.io.mallee:another"), d); err != nil || disk.deleted {
+	if err := c.proveStray(t.Context(), vol(), session("iqn.2025-01.io.mallee:another"), d, func(error) {}); err != nil || disk.deleted {
 		t.Errorf("a path through another target was refused: %v", err)
 	}
-	err := c.proveStray(t.Context(), vol(), session(target), d)
+	err := c.proveStray(t.Context(), vol(), session(target), d, func(error) {})
 	if _, refused := errors.AsType[*refusal](err); !refused || !disk.deleted || !strings.Contains(err.Error(), "LUN 6") {
 		t.Errorf("error %v, removed: %t", err, disk.deleted)
 	}

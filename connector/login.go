@@ -187,6 +187,11 @@ func (c *Connector) abandon(ctx context.Context, s openiscsi.Session) error {
 		return err
 	}
 	for _, disk := range disks {
+		if err := foreign(disk); err != nil {
+			return err
+		}
+	}
+	for _, disk := range disks {
 		if err := c.disks.DeleteDisk(disk.Name); err != nil {
 			return err
 		}

@@ -125,9 +125,14 @@ func (ps *probes) looking(session int) bool {
 func (ps *probes) proved(session int, disk string) bool {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	good := func(p *probe) bool { return p != nil && p.proven() }
-	p := ps.session[session]
-	return good(ps.stray[disk]) || good(p) && p.disk.Name == disk
+	stray, p := ps.stray[disk], ps.session[session]
+	if p != nil && p.disk.Name != disk {
+		p = nil
+	}
+	if stray != nil && stray.wrong || p != nil && p.wrong {
+		return false // whichever of the two is the later
+	}
+	return stray != nil && stray.proven() || p != nil && p.proven()
 }
 
 // start runs look for p beside the caller, if that is due. ps is locked.
@@ -137,10 +142,11 @@ func (ps *probes) start(p *probe, look func() (block.Disk, bool, error), news fu
 	}
 	p.running, p.hurry, p.doubted, p.failed = true, false, false, false
 	ps.running++
+	was := *p
 	go func() {
 		disk, wrong, err := look()
 		ps.mu.Lock()
-		changed := p.at.IsZero() || (err == nil) != (p.err == nil) || wrong != p.wrong || disk.Name != p.disk.Name || disk.SizeBytes != p.disk.SizeBytes
+		changed := was.at.IsZero() || (err == nil) != (was.err == nil) || wrong != was.wrong || disk.Name != was.disk.Name || disk.SizeBytes != was.disk.SizeBytes
 		p.running, p.at, p.disk, p.err, p.wrong = false, time.Now(), disk, err, wrong
 		if changed && err == nil {
 			p.addAt, p.refused = p.at.Add(adoptionPatience), 0
@@ -153,6 +159,15 @@ func (ps *probes) start(p *probe, look func() (block.Disk, bool, error), news fu
 		}
 		ps.ended.Send()
 	}()
+}
+
+// condemn notes that p's disk has answered that it is no path of the volume, although
+// the look goes on: its removal waits for what is in flight, and an earlier proof
+// must serve for nothing more.
+func (ps *probes) condemn(p *probe, err error) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	p.err, p.wrong = err, true
 }
 
 // probe returns what is known of v's LUN on session s, and starts a new look
@@ -176,7 +191,8 @@ func (c *Connector) probe(ctx context.Context, state *volume, v Volume, s openis
 		}
 	}
 	ctx = context.WithoutCancel(ctx)
-	ps.start(p, func() (block.Disk, bool, error) { return c.look(ctx, v, s) }, func(p *probe) {
+	condemn := func(err error) { ps.condemn(p, err) }
+	ps.start(p, func() (block.Disk, bool, error) { return c.look(ctx, v, s, condemn) }, func(p *probe) {
 		if p.err != nil {
 			c.log.WarnContext(ctx, "path not verified", "path", s.Portal.String(), "wwid", v.WWID, "error", p.err)
 		} else {
@@ -296,12 +312,12 @@ func (ps *probes) open() {
 // look finds v's LUN on session s, scanning for it if need be, and has it prove
 // its identity. Wrong is true if what was found is not to be a path of v; then disk
 // is empty unless it is still there.
-func (c *Connector) look(ctx context.Context, v Volume, s openiscsi.Session) (disk block.Disk, wrong bool, err error) {
+func (c *Connector) look(ctx context.Context, v Volume, s openiscsi.Session, condemn func(error)) (disk block.Disk, wrong bool, err error) {
 	for _, again := range []bool{true, false} {
 		if disk, err = c.find(ctx, v, s); err != nil {
 			return disk, false, err
 		}
-		err = c.prove(ctx, v, disk)
+		err = c.prove(ctx, v, s, disk, condemn)
 		if !again || !errors.Is(err, errOutdated) {
 			break
 		}
@@ -352,8 +368,8 @@ func (c *Connector) proveStrays(ctx context.Context, state *volume, v Volume, no
 			if _, ok := inMap[disk.Name]; !ok || known[disk.Name] || !s.LoggedIn() {
 				continue
 			}
-			state.probes.startStray(disk.Name, v.SizeBytes, func() (block.Disk, bool, error) {
-				if err := c.proveStray(ctx, v, s, disk); err != nil {
+			state.probes.startStray(disk.Name, v.SizeBytes, func(condemn func(error)) (block.Disk, bool, error) {
+				if err := c.proveStray(ctx, v, s, disk, condemn); err != nil {
 					_, wrong := errors.AsType[*refusal](err)
 					if wrong {
 						state.probes.exclude(s, err)
@@ -367,7 +383,7 @@ func (c *Connector) proveStrays(ctx context.Context, state *volume, v Volume, no
 	}
 }
 
-func (ps *probes) startStray(disk string, size uint64, look func() (block.Disk, bool, error), wake func()) {
+func (ps *probes) startStray(disk string, size uint64, look func(condemn func(error)) (block.Disk, bool, error), wake func()) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	if ps.stray == nil {
@@ -378,12 +394,14 @@ func (ps *probes) startStray(disk string, size uint64, look func() (block.Disk, 
 	}
 	p := ps.stray[disk]
 	// A name is given anew to another disk: a verdict on the one before is void.
-	if p == nil || p.wrong {
+	if p == nil || p.wrong && !p.running {
 		p = &probe{}
 		ps.stray[disk] = p
 	}
 	p.shall(size)
-	ps.start(p, look, func(*probe) { wake() })
+	ps.start(p, func() (block.Disk, bool, error) {
+		return look(func(err error) { ps.condemn(p, err) })
+	}, func(*probe) { wake() })
 }
 
 // awaitDisk waits for the disk of a LUN that was just scanned: the kernel makes

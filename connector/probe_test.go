@@ -68,7 +68,7 @@ func TestALookScansForItsLUNAlone(t *testing.T) {
 		c, _ := newConnector(t)
 		scan := filepath.Join(diskTree(c).Sys, "class/scsi_host/host2/scan")
 		session := openiscsi.Session{ID: 1, Host: 2}
-		if _, _, err := c.look(t.Context(), vol(), session); err == nil || !strings.Contains(err.Error(), "cannot scan LUN 5 on host2") {
+		if _, _, err := c.look(t.Context(), vol(), session, func(error) {}); err == nil || !strings.Contains(err.Error(), "cannot scan LUN 5 on host2") {
 			t.Errorf("without the host: error %v", err)
 		}
 		if err := os.MkdirAll(filepath.Dir(scan), 0o755); err != nil {
@@ -77,7 +77,7 @@ func TestALookScansForItsLUNAlone(t *testing.T) {
 		if err := os.WriteFile(scan, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, wrong, err := c.look(t.Context(), vol(), session)
+		_, wrong, err := c.look(t.Context(), vol(), session, func(error) {})
 		if wrong || err == nil || !strings.Contains(err.Error(), "the target shows no LUN 5 here") {
 			t.Errorf("error %v, another identity: %t", err, wrong)
 		}

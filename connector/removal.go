@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/mallee-io/mallee/internal/block"
 	"github.com/mallee-io/mallee/internal/multipath"
 )
 
@@ -80,16 +83,33 @@ func (c *Connector) endRemoval(ctx context.Context, state *volume, v Volume, s s
 var errNeeded = errors.New("it is needed again")
 
 // spare returns an error if a surplus disk is none any more: its portal is named
-// again, or fewer than need other paths are usable by now.
+// again, or fewer than need other paths are usable by now. Those are asked: the
+// kernel and the last proof know nothing of a path that has just died, or leads
+// elsewhere.
 func (c *Connector) spare(ctx context.Context, state *volume, v Volume, s surplus, need int) error {
 	c.mu.Lock()
 	wanted := state.portals[anyGroup(s.session.Portal)]
 	c.mu.Unlock()
 	others, _, err := c.others(ctx, v, s.disk.Name)
-	if err == nil && (wanted || others < need) {
+	if err == nil && (wanted || c.answering(v, others) < need) {
 		return errNeeded
 	}
 	return err
+}
+
+// answering returns how many of some disks answer that they are v.
+func (c *Connector) answering(v Volume, disks []string) int {
+	var n atomic.Int64
+	var wg sync.WaitGroup
+	for _, disk := range disks {
+		wg.Go(func() {
+			if wwid, err := c.disks.WWID(disk, inquiryTimeout); err == nil && wwid == v.WWID {
+				n.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	return int(n.Load())
 }
 
 // removeSurplus takes a disk out of v's map, waits until nothing of it is in
@@ -98,6 +118,11 @@ func (c *Connector) spare(ctx context.Context, state *volume, v Volume, s surplu
 func (c *Connector) removeSurplus(ctx context.Context, state *volume, v Volume, s surplus, need int) error {
 	name := s.disk.Name
 	if err := c.spare(ctx, state, v, s, need); err != nil {
+		return err
+	}
+	if disk, found, err := c.still(s); err != nil || !found {
+		return err
+	} else if err := foreign(disk); err != nil {
 		return err
 	}
 	if err := c.daemon.RemovePath(ctx, name); err != nil {
@@ -111,10 +136,17 @@ func (c *Connector) removeSurplus(ctx context.Context, state *volume, v Volume, 
 		return err
 	}
 	if err := c.spare(ctx, state, v, s, need); err != nil {
-		if errors.Is(err, errNeeded) {
+		// Nobody else puts it back soon; but it may be another by now.
+		if errors.Is(err, errNeeded) && c.answering(v, []string{name}) == 1 {
 			err = errors.Join(err, c.daemon.AddPath(ctx, name))
 		}
 		return err
+	}
+	// In no map it is anybody's to take.
+	if disk, found, err := c.still(s); err != nil || !found {
+		return err
+	} else if disk.Map != "" {
+		return fmt.Errorf("%s is in map %s again", name, disk.Map)
 	}
 	if err := c.disks.DeleteDisk(name); err != nil {
 		return err
@@ -125,12 +157,19 @@ func (c *Connector) removeSurplus(ctx context.Context, state *volume, v Volume, 
 	return nil
 }
 
-// others returns how many disks of v's map beside one are usable for the kernel, and
+// still returns a surplus disk as it is now. It is not found if it is not there any
+// more, although there may be a disk of its name: a name is given anew.
+func (c *Connector) still(s surplus) (disk block.Disk, found bool, err error) {
+	disk, found, err = c.disks.SessionDisk(s.session.ID, s.disk.LUN)
+	return disk, found && disk.Name == s.disk.Name, err
+}
+
+// others returns which disks of v's map beside one are usable for the kernel, and
 // whether that one is in any map that multipathd knows.
-func (c *Connector) others(ctx context.Context, v Volume, disk string) (usable int, inMap bool, err error) {
+func (c *Connector) others(ctx context.Context, v Volume, disk string) (usable []string, inMap bool, err error) {
 	known, err := c.daemon.Maps(ctx)
 	if err != nil {
-		return 0, false, err
+		return nil, false, err
 	}
 	for _, m := range known {
 		for _, p := range m.Paths {
@@ -140,11 +179,11 @@ func (c *Connector) others(ctx context.Context, v Volume, disk string) (usable i
 	c.looks.changed()
 	now, err := c.looks.get(ctx)
 	if err != nil {
-		return 0, false, err
+		return nil, false, err
 	}
 	for name, carries := range now.carrying(now.mapOf(v.WWID)) {
 		if carries && name != disk {
-			usable++
+			usable = append(usable, name)
 		}
 	}
 	return usable, inMap, nil
@@ -154,12 +193,9 @@ func (c *Connector) others(ctx context.Context, v Volume, disk string) (usable i
 // and nothing is in flight on it. Gone is true if it is not there any more.
 func (c *Connector) awaitIdle(ctx context.Context, v Volume, s surplus) (gone bool, err error) {
 	for start := time.Now(); ; {
-		disk, found, err := c.disks.SessionDisk(s.session.ID, s.disk.LUN)
-		if err != nil {
-			return false, err
-		}
-		if !found || disk.Name != s.disk.Name { // a name is given anew to another disk
-			return true, nil
+		disk, found, err := c.still(s)
+		if err != nil || !found {
+			return err == nil, err
 		}
 		inFlight, err := c.disks.InFlight(disk.Name)
 		if err != nil {
