@@ -53,20 +53,21 @@ var importers = map[string]struct {
 	dirs []string
 	why  string
 }{
-	"go.etcd.io":     {[]string{"internal/store"}, "records are read and written in one place, with one schema"},
-	"os/exec":        {[]string{"internal/command", "internal/lab", "cmd/mallee-lab", "test"}, "one package starts processes, so that each has a deadline and no secret in its argv"},
-	"internal/lab":   {[]string{"internal/lab", "cmd/mallee-lab", "test"}, "the lab is no part of the product"},
-	"internal/agent": {[]string{"internal/agent", "internal/nc", "internal/sc"}, "who follows the cloud controller is its agent"},
-	"internal/lio":   {[]string{"internal/lio", "internal/sp", "cmd/malleed"}, "only a storage processor has a target"},
-	"internal/lvm":   {[]string{"internal/lvm", "internal/sp", "cmd/malleed"}, "only a storage processor has a pool"},
-	"internal/clc":   {[]string{"internal/clc", "cmd/malleed", "test"}, "roles know each other by messages only"},
-	"internal/nc":    {[]string{"internal/nc", "cmd/malleed", "test"}, "roles know each other by messages only"},
-	"internal/sc":    {[]string{"internal/sc", "cmd/malleed", "test"}, "roles know each other by messages only"},
-	"internal/sp":    {[]string{"internal/sp", "cmd/malleed", "test"}, "roles know each other by messages only"},
-	"cmd":            {nil, "a command is nobody's library"},
-	"test":           {[]string{"test"}, "scenarios are no part of the product"},
-	"connector":      {[]string{"connector", "internal/nc", "internal/sc", "cmd/malleed", "test"}, "the parts that touch devices are the NC and the SC"},
-	"internal/host":  {[]string{"internal/host", "internal/nc", "internal/sc", "internal/sp", "cmd/malleed", "test"}, "it changes the machine it runs on"},
+	"go.etcd.io":          {[]string{"internal/store"}, "records are read and written in one place, with one schema"},
+	"os/exec":             {[]string{"internal/command", "internal/lab", "cmd/mallee-lab", "test"}, "one package starts processes, so that each has a deadline and no secret in its argv"},
+	"internal/lab":        {[]string{"internal/lab", "cmd/mallee-lab", "test"}, "the lab is no part of the product"},
+	"internal/agent":      {[]string{"internal/agent", "internal/nc", "internal/sc"}, "who follows the cloud controller is its agent"},
+	"internal/lio":        {[]string{"internal/lio", "internal/sp", "cmd/malleed"}, "only a storage processor has a target"},
+	"internal/lvm":        {[]string{"internal/lvm", "internal/sp", "cmd/malleed"}, "only a storage processor has a pool"},
+	"internal/clc":        {[]string{"internal/clc", "cmd/malleed", "test"}, "roles know each other by messages only"},
+	"internal/nc":         {[]string{"internal/nc", "cmd/malleed", "test"}, "roles know each other by messages only"},
+	"internal/sc":         {[]string{"internal/sc", "cmd/malleed", "test"}, "roles know each other by messages only"},
+	"internal/sp":         {[]string{"internal/sp", "cmd/malleed", "test"}, "roles know each other by messages only"},
+	"cmd":                 {nil, "a command is nobody's library"},
+	"test":                {[]string{"test"}, "scenarios are no part of the product"},
+	"connector":           {[]string{"connector", "internal/nc", "internal/sc", "cmd/malleed", "test"}, "the parts that touch devices are the NC and the SC"},
+	"internal/kerneltest": {nil, "it plays the machine for tests"},
+	"internal/host":       {[]string{"internal/host", "internal/nc", "internal/sc", "internal/sp", "cmd/malleed", "test"}, "it changes the machine it runs on"},
 }
 
 // maxSize is the longest a file written by hand may be: beyond it, it says more than one thing.
