@@ -4,6 +4,7 @@ package connector
 
 import (
 	"context"
+	"io"
 	"slices"
 	"sync"
 	"time"
@@ -17,6 +18,29 @@ type adoption struct {
 	device  string    // the map that the rest is of
 	done    bool      // multipathd knows the map
 	askNext time.Time // when that is looked at
+	hold    io.Closer // keeps a map that we made until it is done; nil for none
+}
+
+// release lets go of a map that was held.
+func (a *adoption) release() {
+	if a.hold != nil {
+		a.hold.Close() // of a device that was opened to read: nothing can be lost
+		a.hold = nil
+	}
+}
+
+// holdMap keeps a map that we have just made from being removed before multipathd
+// knows it: 0.9.4, when its own create comes a moment later and fails because the
+// map is there, removes what it finds unless somebody has it open
+// (libmultipath/devmapper.c, dm_addmap_create).
+func (c *Connector) holdMap(state *volume, device string) error {
+	hold, err := c.devices.Hold(device)
+	if err != nil {
+		return err
+	}
+	state.adoption.release()
+	state.adoption = adoption{device: device, askNext: time.Now().Add(adoptionPatience), hold: hold}
+	return nil
 }
 
 // adopt sees to it that multipathd knows v's map: to the kernel it is as good
@@ -25,6 +49,7 @@ type adoption struct {
 func (c *Connector) adopt(ctx context.Context, state *volume, v Volume, m dm.Map) {
 	a := &state.adoption
 	if a.device != m.Name {
+		a.release()
 		*a = adoption{device: m.Name, askNext: time.Now().Add(adoptionPatience)}
 	}
 	if m.Name == "" || a.done || time.Now().Before(a.askNext) {
@@ -37,6 +62,7 @@ func (c *Connector) adopt(ctx context.Context, state *volume, v Volume, m dm.Map
 	}
 	if slices.ContainsFunc(known, func(k multipath.Map) bool { return k.WWID == v.WWID }) {
 		a.done = true
+		a.release()
 		return
 	}
 	err = c.daemon.AddMap(ctx, m.Name)

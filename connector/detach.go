@@ -75,6 +75,7 @@ func (c *Connector) Detach(ctx context.Context, v Volume) error {
 }
 
 func (c *Connector) detach(ctx context.Context, state *volume, v Volume) error {
+	state.adoption.release()
 	if err := c.refuseIfOpen(ctx, v); err != nil {
 		return err
 	}

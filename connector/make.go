@@ -46,6 +46,9 @@ func (c *Connector) makeMap(ctx context.Context, state *volume, v Volume, now *v
 		spec.Paths = append(spec.Paths, dm.Number{Major: d.Major, Minor: d.Minor})
 	}
 	made, err := c.maps.CreateMultipath(spec)
+	if err == nil {
+		err = c.holdMap(state, made.Name)
+	}
 	c.looks.changed()
 	switch {
 	case errors.Is(err, dm.ErrExists): // multipathd was faster

@@ -153,6 +153,40 @@ func TestAMapThatCannotBeMadeIsTriedAgainLater(t *testing.T) {
 	}
 }
 
+// multipathd that loses the race for a map removes the one that it finds, unless
+// somebody has it open.
+func TestAMapThatWasMadeIsHeldUntilMultipathdKnowsIt(t *testing.T) {
+	for name, end := range map[string]func(*machine){
+		"it knows it": func(m *machine) {
+			m.reported = knownMaps{}
+			m.volume(wwid).adoption.askNext = time.Time{}
+			m.repair(vol())
+		},
+		"the volume is detached": func(m *machine) {
+			m.iscsiadm(0)
+			// There is no /dev/dm-0 here to flush.
+			if err := m.Detach(t.Context(), vol()); err == nil {
+				t.Error("no error")
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := alone(t)
+			m.maker(nil)
+			held := &diskTree(m.Connector).held
+			if status := m.repair(vol()); !status.Ready || held.Load() != 1 {
+				t.Fatalf("held %d times: %+v", held.Load(), status)
+			}
+			if m.repair(vol()); held.Load() != 1 {
+				t.Errorf("held %d times before multipathd had its time", held.Load())
+			}
+			if end(m); held.Load() != 0 {
+				t.Errorf("held %d times at the end", held.Load())
+			}
+		})
+	}
+}
+
 // A map that multipathd does not know, because it was starting, is shown to it.
 func TestMultipathdIsToldOfAMapThatItMissed(t *testing.T) {
 	m := alone(t)

@@ -4,7 +4,9 @@ package connector
 
 import (
 	"fmt"
+	"io"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/mallee-io/mallee/internal/block"
@@ -17,6 +19,18 @@ import (
 type playedDisks struct {
 	block.Devices
 	inquire func(disk string, timeout time.Duration) (string, error)
+	held    atomic.Int32 // maps that are kept open
+}
+
+func (p *playedDisks) Hold(string) (io.Closer, error) {
+	p.held.Add(1)
+	return p, nil
+}
+
+// Close lets go of one map.
+func (p *playedDisks) Close() error {
+	p.held.Add(-1)
+	return nil
 }
 
 func (p *playedDisks) WWID(disk string, timeout time.Duration) (string, error) {

@@ -4,6 +4,7 @@ package connector
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/mallee-io/mallee/internal/block"
@@ -51,6 +52,7 @@ type devices interface {
 	SizeBytes(device string) (uint64, error)
 	SizeOf(major, minor uint32) (name string, bytes uint64, err error)
 	Flush(device string) error
+	Hold(device string) (io.Closer, error)
 	Users(device string) []string
 	Announce(device string) error
 }

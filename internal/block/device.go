@@ -5,6 +5,7 @@ package block
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -56,6 +57,15 @@ func (d Devices) Flush(name string) error {
 		return fmt.Errorf("cannot flush %s: %w", name, err)
 	}
 	return nil
+}
+
+// Hold keeps a device open, so that nobody can remove it, until it is closed.
+func (d Devices) Hold(name string) (io.Closer, error) {
+	f, err := os.Open(d.dev(name))
+	if err != nil {
+		return nil, fmt.Errorf("cannot hold %s: %w", name, err)
+	}
+	return f, nil
 }
 
 // Users names who has a device open: devices stacked on it, mounts, processes.
