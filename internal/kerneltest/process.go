@@ -22,6 +22,7 @@ type Process struct {
 	calls  int
 	killAt int // its call at which it is killed; 0 for none
 	events chan block.Uevent
+	holds  []*hold // maps that it has open
 }
 
 // Process starts a process. There is one at a time: the one before must be dead.
@@ -55,6 +56,10 @@ func (p *Process) kill() {
 		return
 	}
 	close(p.dead)
+	for _, h := range p.holds {
+		h.m.opens--
+	}
+	p.holds = nil
 	p.note("the process is killed")
 	clear(p.judge.kept)
 }

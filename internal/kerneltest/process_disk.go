@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -196,6 +198,38 @@ func (p *Process) mapNamed(name string) *dmMap {
 		if m.name() == name || m.alias == name {
 			return m
 		}
+	}
+	return nil
+}
+
+// Hold keeps a map open until it is closed, or p is killed.
+func (p *Process) Hold(name string) (io.Closer, error) {
+	h := &hold{p: p}
+	err := p.now(func() error {
+		h.m = p.mapNamed(name)
+		if h.m == nil {
+			return fmt.Errorf("cannot hold %s: %w", name, fs.ErrNotExist)
+		}
+		h.m.opens++
+		p.holds = append(p.holds, h)
+		return nil
+	})
+	return h, err
+}
+
+// hold is a map that a process has open.
+type hold struct {
+	p *Process
+	m *dmMap
+}
+
+// Close lets go of the map.
+func (h *hold) Close() error {
+	h.p.mu.Lock()
+	defer h.p.mu.Unlock()
+	if i := slices.Index(h.p.holds, h); i >= 0 {
+		h.p.holds = slices.Delete(h.p.holds, i, i+1)
+		h.m.opens--
 	}
 	return nil
 }
