@@ -18,6 +18,9 @@ import (
 type refusal struct {
 	reason string
 	stays  bool // the disk was not removed
+	// twin is true if it says that it is the volume. It is not looked for again while
+	// its session lasts: each time multipathd would take it for a path for a moment.
+	twin bool
 }
 
 func (r *refusal) Error() string { return r.reason }
@@ -57,6 +60,52 @@ func (c *Connector) prove(ctx context.Context, v Volume, s openiscsi.Session, di
 		return errOutdated
 	}
 	return refused
+}
+
+// examine is look for a disk that is to be the same unit as those that have proved
+// what they are before. If there are two with the identity of v, the one that is in
+// its map, or that came first, keeps it.
+func (c *Connector) examine(ctx context.Context, state *volume, v Volume, s openiscsi.Session, condemn func(error)) (block.Disk, bool, error) {
+	disk, wrong, err := c.look(ctx, v, s, condemn)
+	if err != nil {
+		return disk, wrong, err
+	}
+	serial := state.probes.unit(disk.Serial)
+	if serial == disk.Serial {
+		return disk, false, nil
+	}
+	twin := &refusal{twin: true, reason: fmt.Sprintf("LUN %d says that it is this volume, and has the serial number %s, not %s: "+
+		"the array has given one identity twice", disk.LUN, disk.Serial, serial)}
+	condemn(twin)
+	if err := c.expel(ctx, v, s, disk, v.WWID); err != nil {
+		return disk, true, fmt.Errorf("%w; %w", twin, err)
+	}
+	return block.Disk{}, true, twin
+}
+
+// unit returns the serial number that a volume's disks have, given that of one that
+// has proved its identity. One without any is like all others.
+func (ps *probes) unit(serial string) string {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if ps.serial == "" {
+		ps.serial = serial
+	}
+	if serial == "" {
+		return ""
+	}
+	return ps.serial
+}
+
+// learn notes the serial number of the disks that are in the volume's map already.
+func (ps *probes) learn(now *view, inMap map[string]bool) {
+	for _, s := range now.sessions {
+		for _, d := range now.disks[s.ID] {
+			if _, ok := inMap[d.Name]; ok {
+				ps.unit(d.Serial)
+			}
+		}
+	}
 }
 
 // proveStray is prove for a disk in v's map that is none of its expected paths. One

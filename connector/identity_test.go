@@ -24,6 +24,8 @@ type answering struct {
 
 func (a *answering) SessionDisk(int, uint64) (block.Disk, bool, error) { return a.disk, true, nil }
 
+func (a *answering) ForgetPartitions(string) error { return nil }
+
 func (a *answering) WWID(string, time.Duration) (string, error) {
 	if a.answer == "" {
 		return "", errors.New("no answer")
@@ -153,4 +155,39 @@ func TestOneIdentityIsOneVolumes(t *testing.T) {
 		m.volume(wwid).name = "" // what a restart forgets
 	}
 	m.repair(first)
+}
+
+// Of two disks with one identity and different serial numbers, the one in the map is
+// the volume, or else the one that came first.
+func TestADiskWithAnotherSerialNumberIsATwin(t *testing.T) {
+	disk := &answering{answer: wwid}
+	c := &Connector{log: slog.New(slog.DiscardHandler), disks: disk}
+	for _, test := range []struct {
+		name, inMap, first, then string
+		twin                     bool
+	}{
+		{name: "the same", first: "a", then: "a"},
+		{name: "another than the first", first: "a", then: "b", twin: true},
+		{name: "another than in the map", inMap: "a", then: "b", twin: true},
+		{name: "one without any", first: "a", then: ""},
+		{name: "the first had none", first: "", then: "b"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			state := &volume{}
+			now := &view{sessions: []openiscsi.Session{{ID: 1}}, disks: map[int][]block.Disk{1: {{Name: "sda", Serial: test.inMap}}}}
+			state.probes.learn(now, map[string]bool{"sda": true})
+			state.probes.unit(test.first)
+			disk.deleted = false
+			disk.disk = block.Disk{Name: "sdb", LUN: 5, WWID: wwid, Serial: test.then}
+			condemned := false
+			_, wrong, err := c.examine(t.Context(), state, vol(), openiscsi.Session{ID: 2}, func(error) { condemned = true })
+			if condemned != test.twin {
+				t.Errorf("condemned at once: %t", condemned)
+			}
+			r, _ := errors.AsType[*refusal](err)
+			if wrong != test.twin || disk.deleted != test.twin || (r != nil && r.twin) != test.twin {
+				t.Errorf("wrong %t, removed %t, error %v", wrong, disk.deleted, err)
+			}
+		})
+	}
 }

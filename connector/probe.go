@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -57,6 +58,7 @@ type probes struct {
 	stray   map[string]*probe
 	drops   map[string]int // disks that are being removed, with their sessions
 
+	serial   string     // of the volume, see examine; empty while that is not known
 	excluded []excluded // for a time
 }
 
@@ -79,7 +81,10 @@ type probe struct {
 
 // pause returns how long what p has found is good.
 func (p *probe) pause() time.Duration {
+	r, _ := errors.AsType[*refusal](p.err)
 	switch {
+	case r != nil && r.twin:
+		return math.MaxInt64
 	case p.wrong && p.disk.Name == "":
 		return quarantine
 	case p.err != nil, p.disk.SizeBytes < p.size:
@@ -192,7 +197,7 @@ func (c *Connector) probe(ctx context.Context, state *volume, v Volume, s openis
 	}
 	ctx = context.WithoutCancel(ctx)
 	condemn := func(err error) { ps.condemn(p, err) }
-	ps.start(p, func() (block.Disk, bool, error) { return c.look(ctx, v, s, condemn) }, func(p *probe) {
+	ps.start(p, func() (block.Disk, bool, error) { return c.examine(ctx, state, v, s, condemn) }, func(p *probe) {
 		if p.err != nil {
 			c.log.WarnContext(ctx, "path not verified", "path", s.Portal.String(), "wwid", v.WWID, "error", p.err)
 		} else {
@@ -289,7 +294,7 @@ func (ps *probes) close(ctx context.Context) error {
 		ps.closed = true
 		running := ps.running
 		if running == 0 {
-			ps.session, ps.stray = nil, nil
+			ps.session, ps.stray, ps.serial = nil, nil, ""
 		}
 		ps.mu.Unlock()
 		if running == 0 {

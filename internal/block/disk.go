@@ -22,6 +22,9 @@ type Disk struct {
 	// Devices.WWID writes it; empty if that was no NAA identity. It tells what the
 	// disk was taken for. What it is now, only a live INQUIRY tells.
 	WWID string
+	// Serial is the unit serial number that the disk had then; empty if it had none.
+	// Two with one WWID and different serial numbers are different.
+	Serial string
 	// Map is the device-mapper device that holds the disk, "dm-0", or empty, and
 	// MapUUID is that one's UUID, which not all have.
 	Map, MapUUID string
@@ -94,6 +97,8 @@ func readDisk(dir string) (Disk, error) {
 	if digits, ok := strings.CutPrefix(strings.TrimSpace(string(wwid)), "naa."); ok {
 		disk.WWID = "3" + digits
 	}
+	page, _ := os.ReadFile(filepath.Join(dir, "vpd_pg80"))
+	disk.Serial = parseSerial(page)
 	if disk.SizeBytes, err = readSize(filepath.Join(dir, "block", disk.Name)); err != nil {
 		return Disk{}, err
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -59,6 +60,16 @@ func parseIdentification(page []byte) (string, error) {
 		at += 4 + length
 	}
 	return "", ErrNoIdentity
+}
+
+// parseSerial returns the unit serial number in VPD page 0x80 (SPC-4 §7.8.18), or ""
+// if there is none. LIO ends it with a zero byte.
+func parseSerial(page []byte) string {
+	if len(page) < 4 || page[1] != 0x80 {
+		return ""
+	}
+	text := page[4:]
+	return strings.Trim(string(text[:min(len(text), int(page[2])<<8+int(page[3]))]), " \x00")
 }
 
 // sgHeader is struct sg_io_hdr of include/scsi/sg.h.

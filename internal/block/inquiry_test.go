@@ -144,3 +144,30 @@ func TestKernelStructures(t *testing.T) {
 		}
 	}
 }
+
+func TestParseSerial(t *testing.T) {
+	for _, test := range []struct{ name, page, want string }{
+		{"as LIO sends it", "\x00\x80\x00\x216d6c6c65fffffffff000000010000000\x00", "6d6c6c65fffffffff000000010000000"},
+		{"filled up with blanks", "\x00\x80\x00\x06  ab  ", "ab"},
+		{"none", "\x00\x80\x00\x00", ""},
+		{"another page", "\x00\x83\x00\x01a", ""},
+		{"cut short", "\x00\x80\x00\x08ab", "ab"},
+		{"nothing", "", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := parseSerial([]byte(test.page)); got != test.want {
+				t.Errorf("%q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func FuzzParseSerial(f *testing.F) {
+	f.Add([]byte("\x00\x80\x00\x02ab"))
+	f.Add([]byte("\x00\x80\xff\xff"))
+	f.Fuzz(func(t *testing.T, page []byte) {
+		if got := parseSerial(page); len(got) > len(page) {
+			t.Errorf("%q is longer than its page", got)
+		}
+	})
+}
