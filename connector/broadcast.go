@@ -4,7 +4,6 @@ package connector
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -37,20 +36,34 @@ func (b *broadcast) Send() {
 // burst sends once for the events of a burst: events come in bursts, each wakes
 // every volume, and one look does for all.
 type burst struct {
-	send    func()
-	pending atomic.Bool
+	send func()
+
+	mu      sync.Mutex
+	pending bool
+	last    time.Time // when it was sent last
 }
 
-// burstLength is the time from an event until it is sent, however many follow: a
-// storm of them must not keep anybody from looking.
-const burstLength = 10 * time.Millisecond
+// A burst is sent burstLength after its first event, however many follow: a storm
+// must not keep anybody from looking. But while bursts follow each other, as when
+// dozens of volumes come at once, one is sent every stormLength only: else everybody
+// would look for most of the time, and keep the kernel and udev from their work.
+const (
+	burstLength = 10 * time.Millisecond
+	stormLength = 100 * time.Millisecond
+)
 
 // Event notes an event.
 func (b *burst) Event() {
-	if b.pending.CompareAndSwap(false, true) {
-		time.AfterFunc(burstLength, func() {
-			b.pending.Store(false) // first: what comes during the send is not of this burst
-			b.send()
-		})
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.pending {
+		return
 	}
+	b.pending = true
+	time.AfterFunc(max(burstLength, stormLength-time.Since(b.last)), func() {
+		b.mu.Lock()
+		b.pending, b.last = false, time.Now() // first: what comes during the send is not of this burst
+		b.mu.Unlock()
+		b.send()
+	})
 }

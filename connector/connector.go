@@ -127,7 +127,7 @@ func New(o Options) *Connector {
 		directory: o.Directory,
 		initiator: iscsi,
 		records:   iscsi,
-		disks:     block.Devices{},
+		disks:     &block.KnownDevices{},
 		devices:   block.Devices{},
 		maps:      kernelMaps{},
 		daemon:    multipath.Client{},

@@ -45,8 +45,13 @@ type looks struct {
 
 	last *view
 	at   time.Time // when the last look began
-	seen uint64    // changes when it began
+	end  time.Time // when it ended
+	took time.Duration
+	seen uint64 // changes when it began
 }
+
+// longestPause bounds the pause between two looks.
+const longestPause = 200 * time.Millisecond
 
 func newLooks(take func() (*view, error)) *looks {
 	return &looks{take: take, turn: make(chan struct{}, 1)}
@@ -86,11 +91,22 @@ func (l *looks) get(ctx context.Context) (*view, error) {
 	if l.last != nil && l.seen >= changes && time.Since(l.at) < viewFor {
 		return l.last, nil
 	}
+	// Looks take no more than half of the time, so that in a storm more callers share
+	// each.
+	if pause := l.took - time.Since(l.end); pause > 0 {
+		select {
+		case <-time.After(min(pause, longestPause)):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 	l.mu.Lock()
 	l.seen = l.changes
 	l.mu.Unlock()
 	l.at = time.Now()
 	v, err := l.take()
+	l.end = time.Now()
+	l.took = l.end.Sub(l.at)
 	if err != nil {
 		l.last = nil
 		return nil, err

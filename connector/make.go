@@ -5,6 +5,7 @@ package connector
 import (
 	"context"
 	"errors"
+	"maps"
 	"time"
 
 	"github.com/mallee-io/mallee/internal/block"
@@ -16,13 +17,13 @@ import (
 const makeRetry = time.Second
 
 // makeMap makes v's map of the expected paths that have proved what they are, as
-// soon as they are enough, and reports whether the machine is another than now
-// since. multipathd would make it too, once udev is through with the disks, which
+// soon as they are enough, and returns the view of the machine with it; nil if there
+// is no map yet. multipathd would make it too, once udev is through with the disks, which
 // takes longer than all the rest; it takes over the one that it finds, and adds
 // the paths that come later.
-func (c *Connector) makeMap(ctx context.Context, state *volume, v Volume, now *view, status *Status) bool {
+func (c *Connector) makeMap(ctx context.Context, state *volume, v Volume, now *view, status *Status) *view {
 	if status.Map != "" || time.Now().Before(state.makeAt) {
-		return false
+		return nil
 	}
 	var paths []block.Disk
 	for _, p := range status.Paths {
@@ -39,7 +40,7 @@ func (c *Connector) makeMap(ctx context.Context, state *volume, v Volume, now *v
 		}
 	}
 	if len(paths) < v.minPaths() {
-		return false
+		return nil
 	}
 	spec := dm.Spec{Name: v.WWID, UUID: multipath.UUIDPrefix + v.WWID, SizeBytes: paths[0].SizeBytes}
 	for _, d := range paths {
@@ -52,14 +53,21 @@ func (c *Connector) makeMap(ctx context.Context, state *volume, v Volume, now *v
 	c.looks.changed()
 	switch {
 	case errors.Is(err, dm.ErrExists): // multipathd was faster
-		return true
 	case err != nil:
 		state.makeAt = time.Now().Add(makeRetry)
 		c.log.WarnContext(ctx, "cannot make the map; leaving it to multipathd", "wwid", v.WWID, "error", err)
-		return false
+		return nil
+	default:
+		c.log.InfoContext(ctx, "map made", "wwid", v.WWID, "map", made.Name, "paths", len(paths), "size_bytes", spec.SizeBytes)
 	}
-	c.log.InfoContext(ctx, "map made", "wwid", v.WWID, "map", made.Name, "paths", len(paths), "size_bytes", spec.SizeBytes)
-	return true
+	m, err := c.maps.MapByUUID(spec.UUID)
+	if err != nil {
+		return nil // the next look tells
+	}
+	then := *now
+	then.maps = maps.Clone(now.maps)
+	then.maps[m.UUID] = m
+	return &then
 }
 
 // named returns a disk of our sessions by its name.

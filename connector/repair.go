@@ -58,11 +58,11 @@ func (c *Connector) Repair(ctx context.Context, v Volume) (Status, error) {
 	}
 	state.probes.learn(now, now.carrying(now.mapOf(v.WWID)))
 	status := c.observe(ctx, state, v, now)
-	if now.daemon == nil && c.makeMap(ctx, state, v, now, &status) {
-		if now, err = c.looks.get(ctx); err != nil {
-			return status, err
+	if now.daemon == nil {
+		if then := c.makeMap(ctx, state, v, now, &status); then != nil {
+			now = then
+			status = c.observe(ctx, state, v, now)
 		}
-		status = c.observe(ctx, state, v, now)
 	}
 	m := now.mapOf(v.WWID)
 	inMap := now.carrying(m)

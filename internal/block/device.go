@@ -37,11 +37,11 @@ func (d Devices) SizeOf(major, minor uint32) (name string, bytes uint64, err err
 // readSize reads the attribute size, which is in units of 512 bytes whatever the
 // device's own blocks are (block/genhd.c, part_size_show).
 func readSize(dir string) (uint64, error) {
-	text, err := os.ReadFile(filepath.Join(dir, "size"))
+	text, err := attribute(filepath.Join(dir, "size"))
 	if err != nil {
 		return 0, err
 	}
-	sectors, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 55)
+	sectors, err := strconv.ParseUint(text, 10, 55)
 	return sectors * 512, err
 }
 

@@ -37,8 +37,7 @@ type Disk struct {
 // SessionDisks returns the disks of an iSCSI session, found below the session
 // itself and not by host number, which the kernel gives anew.
 func (d Devices) SessionDisks(session int) ([]Disk, error) {
-	pattern := d.sys("class", "iscsi_session", fmt.Sprintf("session%d", session), "device", "target*", "*:*:*:*")
-	dirs, err := filepath.Glob(pattern)
+	dirs, err := d.sessionDirs(session)
 	if err != nil {
 		return nil, err
 	}
@@ -54,6 +53,11 @@ func (d Devices) SessionDisks(session int) ([]Disk, error) {
 		disks = append(disks, disk)
 	}
 	return disks, nil
+}
+
+// sessionDirs returns the directories of a session's SCSI devices.
+func (d Devices) sessionDirs(session int) ([]string, error) {
+	return filepath.Glob(d.sys("class", "iscsi_session", fmt.Sprintf("session%d", session), "device", "target*", "*:*:*:*"))
 }
 
 // SessionDisk returns the disk at a LUN of an iSCSI session; found is false if
@@ -93,33 +97,55 @@ func readDisk(dir string) (Disk, error) {
 	}
 	disk := Disk{Name: names[0].Name(), LUN: lun}
 	// "naa." and the digits (drivers/scsi/scsi_lib.c, scsi_vpd_lun_id).
-	wwid, _ := os.ReadFile(filepath.Join(dir, "wwid"))
-	if digits, ok := strings.CutPrefix(strings.TrimSpace(string(wwid)), "naa."); ok {
+	wwid, _ := attribute(filepath.Join(dir, "wwid"))
+	if digits, ok := strings.CutPrefix(wwid, "naa."); ok {
 		disk.WWID = "3" + digits
 	}
 	page, _ := os.ReadFile(filepath.Join(dir, "vpd_pg80"))
 	disk.Serial = parseSerial(page)
-	if disk.SizeBytes, err = readSize(filepath.Join(dir, "block", disk.Name)); err != nil {
-		return Disk{}, err
-	}
-	number, err := os.ReadFile(filepath.Join(dir, "block", disk.Name, "dev"))
+	number, err := attribute(filepath.Join(dir, "block", disk.Name, "dev"))
 	if err != nil {
 		return Disk{}, err
 	}
-	if _, err := fmt.Sscanf(string(number), "%d:%d", &disk.Major, &disk.Minor); err != nil {
+	if _, err := fmt.Sscanf(number, "%d:%d", &disk.Major, &disk.Minor); err != nil {
 		return Disk{}, fmt.Errorf("cannot read the device number of %s: %w", disk.Name, err)
 	}
-	holders, _ := os.ReadDir(filepath.Join(dir, "block", disk.Name, "holders"))
+	return disk, disk.readChanging(dir)
+}
+
+// readChanging reads what of a disk changes while it is there.
+func (d *Disk) readChanging(dir string) (err error) {
+	dir = filepath.Join(dir, "block", d.Name)
+	if d.SizeBytes, err = readSize(dir); err != nil {
+		return err
+	}
+	d.Map, d.MapUUID = "", ""
+	holders, _ := os.ReadDir(filepath.Join(dir, "holders"))
 	for _, h := range holders {
 		if !strings.HasPrefix(h.Name(), "dm-") {
 			continue
 		}
-		uuid, err := os.ReadFile(filepath.Join(dir, "block", disk.Name, "holders", h.Name(), "dm", "uuid"))
+		uuid, err := attribute(filepath.Join(dir, "holders", h.Name(), "dm", "uuid"))
 		if err == nil { // it is not just going
-			disk.Map, disk.MapUUID = h.Name(), strings.TrimSpace(string(uuid))
+			d.Map, d.MapUUID = h.Name(), uuid
 		}
 	}
-	return disk, nil
+	return nil
+}
+
+// attribute reads an attribute of sysfs, which comes whole in one read of a page.
+func attribute(file string) (string, error) {
+	fd, err := unix.Open(file, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", &fs.PathError{Op: "open", Path: file, Err: err}
+	}
+	defer unix.Close(fd)
+	var page [4096]byte
+	n, err := unix.Read(fd, page[:])
+	if err != nil {
+		return "", &fs.PathError{Op: "read", Path: file, Err: err}
+	}
+	return strings.TrimSpace(string(page[:n])), nil
 }
 
 // ScanLUN makes the kernel look for one LUN on one SCSI host, and returns when

@@ -228,3 +228,44 @@ func TestUsersNamesWhoHasADeviceOpen(t *testing.T) {
 		t.Errorf("a device that is gone is used by %q", got)
 	}
 }
+
+// What was read once is believed for as long as it is the same disk.
+func TestKnownDisksAreReadAgainWhenAnotherHasCome(t *testing.T) {
+	m := newMachine(t)
+	m.session(1, 2)
+	m.disk("sdb", 1, 2, 5, "running")
+	const dir = "sys/devices/platform/host2/session1/target2:0:0/2:0:0:5"
+	m.write(dir+"/wwid", "naa.60014056d6c6c650123456789abcdef0\n")
+	known := block.KnownDevices{Devices: m.devices()}
+	look := func() []block.Disk {
+		t.Helper()
+		disks, err := known.SessionDisks(1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return disks
+	}
+	const was, is = "360014056d6c6c650123456789abcdef0", "360014056d6c6c65fffffffffffffff0"
+	if got := look(); len(got) != 1 || got[0].WWID != was {
+		t.Fatalf("%+v", got)
+	}
+	// The same disk: what changes is read, what it was found as is not.
+	m.write(dir+"/wwid", "naa."+is[1:]+"\n")
+	m.write(dir+"/block/sdb/size", "4194304\n")
+	m.write(dir+"/block/sdb/holders/dm-3/dm/uuid", "mpath-"+was+"\n")
+	if got := look(); got[0].WWID != was || got[0].SizeBytes != 2<<30 || got[0].Map != "dm-3" || got[0].MapUUID != "mpath-"+was {
+		t.Errorf("%+v", got)
+	}
+	// Another one of the same name, at the same LUN.
+	if err := os.Rename(filepath.Join(m.dir, dir, "block/sdb"), filepath.Join(m.dir, "gone")); err != nil {
+		t.Fatal(err)
+	}
+	if got := look(); len(got) != 0 {
+		t.Errorf("a disk that is gone: %+v", got)
+	}
+	m.write(dir+"/block/sdb/size", "2097152\n")
+	m.write(dir+"/block/sdb/dev", "8:32\n")
+	if got := look(); len(got) != 1 || got[0].WWID != is || got[0].Minor != 32 || got[0].Map != "" {
+		t.Errorf("%+v", got)
+	}
+}
