@@ -5,10 +5,13 @@
 package identity
 
 import (
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mallee-io/mallee/connector"
+	"github.com/mallee-io/mallee/test/scenario"
 )
 
 func testWrongAtAttach(t *testing.T, w *world) {
@@ -59,9 +62,10 @@ func testReused(t *testing.T, w *world) {
 	must(t, w.san.Swap(t.Context(), c.Name, seats(lun, tags...)...))
 	device = w.attach(t, vc).Device
 	w.isOnly(t, device, c, b)
-	if got := w.disksIn(t, b); got != "" {
-		t.Errorf("the map of the volume whose LUN was taken still holds %s", got)
-	}
+	must(t, scenario.Eventually(patience(t, 10*time.Second), 100*time.Millisecond, func() (bool, error) {
+		got := w.disksIn(t, b)
+		return got == "", errors.New("the map of the volume whose LUN was taken still holds " + got)
+	}))
 	w.detach(t, vb)
 	w.isOnly(t, device, c, b)
 	w.detach(t, vc)

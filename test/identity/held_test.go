@@ -41,7 +41,7 @@ udevadm settle`
 		return s.Ready && s.Up() == 2 && refused == 2
 	})
 	for _, p := range s.Paths {
-		if p.State == connector.PathQuarantined && (!strings.Contains(p.Reason, "another tool") || !strings.Contains(strings.Join(held, " "), p.Disk)) {
+		if p.State == connector.PathQuarantined && (!strings.Contains(p.Reason, "not this volume's map") || !strings.Contains(strings.Join(held, " "), p.Disk)) {
 			t.Errorf("the path that is held is told as %+v", p)
 		}
 	}

@@ -32,7 +32,7 @@ func (w *world) isOnly(t *testing.T, device string, b, former target.Backstore) 
 		t.Errorf("the kernel still takes %s for %s", got, former.Name)
 	}
 	for disk := range strings.FieldsSeq(w.disksIn(t, b)) {
-		if got := w.sh(t, `udevadm info --query=property --property=ID_SERIAL --value "/dev/$1"`, disk); got != b.WWID() {
+		if got := w.sh(t, `udevadm settle; udevadm info --query=property --property=ID_SERIAL --value "/dev/$1"`, disk); got != b.WWID() {
 			t.Errorf("udev takes %s of %s for %q", disk, b.Name, got)
 		}
 	}

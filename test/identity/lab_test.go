@@ -165,7 +165,7 @@ func (w *world) attach(t *testing.T, v hands.Volume) connector.Status {
 // keep repairs v until ok says so.
 func (w *world) keep(t *testing.T, v hands.Volume, ok func(connector.Status) bool) connector.Status {
 	t.Helper()
-	ctx := patience(t, 30*time.Second)
+	ctx := patience(t, 50*time.Second)
 	var status connector.Status
 	for {
 		err := w.node.Call(ctx, hands.OpRepair, v, &status)
@@ -177,7 +177,7 @@ func (w *world) keep(t *testing.T, v hands.Volume, ok func(connector.Status) boo
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(50 * time.Millisecond): // what happens in a machine sends no event to the host
 		}
 	}
 }

@@ -46,30 +46,28 @@ func (s watched) since(at time.Time, ok func(connector.Status) bool) (time.Durat
 }
 
 func testRemapOne(t *testing.T, w *world) {
-	const lun, runs = 10, 2
+	const lun = 10
 	a, b := w.backstore(t, "mine"), w.backstore(t, "foreign")
 	must(t, w.san.Map(t.Context(), a.Name, seats(lun, tags...)...))
 	v := volume(a, lun)
 	device := w.attach(t, v).Device
-	for range runs {
-		var swapped time.Time
-		seen := w.watch(t, v, device, 24*time.Second, func() {
-			time.Sleep(time.Second) // the readings begin
-			must(t, w.san.Swap(t.Context(), b.Name, seats(lun, 2)...))
-			swapped = time.Now()
-		})
-		took, ok := seen.since(swapped, func(s connector.Status) bool { return s.Paths[1].State == connector.PathQuarantined })
-		if !ok {
-			t.Fatalf("the path was not put into quarantine; last: %v", describe(seen.sights[len(seen.sights)-1].Status))
-		}
-		wrong, window := seen.reads.Total(b.Text)
-		t.Logf("quarantine reported %v after the swap; %d of %d reads met the other disk, over %v; longest read %v",
-			took, wrong, seen.reads.Reads, window, seen.reads.Max)
-		t.Log(w.told(t))
-		w.assertEndsRight(t, seen, a)
-		must(t, w.san.Swap(t.Context(), a.Name, seats(lun, 2)...))
-		w.keep(t, v, func(s connector.Status) bool { return s.Up() == len(portals) })
+	var swapped time.Time
+	seen := w.watch(t, v, device, 24*time.Second, func() {
+		time.Sleep(time.Second) // the readings begin
+		must(t, w.san.Swap(t.Context(), b.Name, seats(lun, 2)...))
+		swapped = time.Now()
+	})
+	took, ok := seen.since(swapped, func(s connector.Status) bool { return s.Paths[1].State == connector.PathQuarantined })
+	if !ok {
+		t.Fatalf("the path was not put into quarantine; last: %v", describe(seen.sights[len(seen.sights)-1].Status))
 	}
+	wrong, window := seen.reads.Total(b.Text)
+	t.Logf("quarantine reported %v after the swap; %d of %d reads met the other disk, over %v; longest read %v",
+		took, wrong, seen.reads.Reads, window, seen.reads.Max)
+	t.Log(w.told(t))
+	w.assertEndsRight(t, seen, a)
+	must(t, w.san.Swap(t.Context(), a.Name, seats(lun, 2)...))
+	w.keep(t, v, func(s connector.Status) bool { return s.Up() == len(portals) })
 	w.detach(t, v)
 	must(t, w.san.Unmap(t.Context(), seats(lun, tags...)...))
 }
@@ -152,10 +150,12 @@ func testSwapWhileDown(t *testing.T, w *world) {
 	v := volume(a, lun)
 	device := w.attach(t, v).Device
 	var healed time.Time
-	seen := w.watch(t, v, device, 30*time.Second, func() {
+	seen := w.watch(t, v, device, 45*time.Second, func() {
 		must(t, w.lab.Cut(t.Context(), address))
 		time.Sleep(9 * time.Second)
+		begun := time.Now()
 		must(t, w.san.Swap(t.Context(), b.Name, seats(lun, 2)...))
+		t.Logf("the array took %v for the change", time.Since(begun))
 		must(t, w.lab.Heal(t.Context(), address))
 		healed = time.Now()
 	})

@@ -51,9 +51,9 @@ func testTwins(t *testing.T, w *world) {
 	// And once behind the same number of another portal, which comes when the volume is
 	// in use over the others.
 	must(t, w.san.Map(t.Context(), a.Name, seats(lun, 1, 3, 4)...))
-	status := w.keep(t, v, func(s connector.Status) bool { return s.Up() == 3 })
+	w.keep(t, v, func(s connector.Status) bool { return s.Up() == 3 })
 	must(t, w.san.Map(t.Context(), twin.Name, seats(lun, 2)...))
-	status = w.keep(t, v, func(s connector.Status) bool { return s.Paths[1].State == connector.PathQuarantined })
+	status := w.keep(t, v, func(s connector.Status) bool { return s.Paths[1].State == connector.PathQuarantined })
 	if !strings.Contains(status.Paths[1].Reason, twin.Serial) || status.Up() != 3 {
 		t.Errorf("the twin behind another portal is told as %v", describe(status))
 	}
