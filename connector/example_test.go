@@ -19,6 +19,7 @@ import (
 // plugin is the part of a CSI driver that runs on each node, as far as block devices
 // go. It has no state of its own: what it is asked for again, it finds.
 type plugin struct {
+	log       *slog.Logger
 	connector *connector.Connector
 }
 
@@ -38,7 +39,7 @@ func (p plugin) unstage(ctx context.Context, v connector.Volume) error {
 	err := p.connector.Detach(ctx, v)
 	if lost, ok := errors.AsType[*connector.LostWritesError](err); ok {
 		// The volume is gone from this node; somebody must know at what price.
-		slog.Error("volume detached", "volume", v.Name, "error", lost, "flush", lost.Err)
+		p.log.ErrorContext(ctx, "volume detached", "volume_id", v.Name, "error", lost, "flush", lost.Err)
 		return nil
 	}
 	return err // an *InUseError names who has the device open
@@ -63,10 +64,11 @@ func (p plugin) keep(ctx context.Context, v connector.Volume, tell func(connecto
 func Example_nodePlugin() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	p := plugin{connector.New(connector.Options{Log: slog.Default(), Directory: "/dev/example"})}
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	p := plugin{log, connector.New(connector.Options{Log: log, Directory: "/dev/example"})}
 	go func() {
 		if err := p.connector.Run(ctx); err != nil {
-			slog.Error("cannot watch the kernel", "error", err)
+			log.Error("cannot watch the kernel", "error", err)
 		}
 	}()
 
@@ -86,16 +88,16 @@ func Example_nodePlugin() {
 	defer cancel()
 	device, err := p.stage(staging, v)
 	if err != nil {
-		slog.Error("NodeStageVolume", "error", err)
+		log.Error("cannot stage the volume", "error", err)
 		return
 	}
-	slog.Info("NodeStageVolume", "device", device)
+	log.Info("volume staged", "device", device)
 
 	kept, release := context.WithCancel(context.Background())
 	var keeper sync.WaitGroup
 	keeper.Go(func() {
 		p.keep(kept, v, func(s connector.Status, err error) {
-			slog.Info("paths", "up", s.Up(), "of", len(v.Portals), "error", err)
+			log.Info("paths", "up", s.Up(), "of", len(v.Portals), "error", err)
 		})
 	})
 	<-ctx.Done()
@@ -105,7 +107,7 @@ func Example_nodePlugin() {
 	unstaging, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	if err := p.unstage(unstaging, v); err != nil {
-		slog.Error("NodeUnstageVolume", "error", err)
+		log.Error("cannot unstage the volume", "error", err)
 	}
 }
 

@@ -195,15 +195,6 @@ func (w *world) content(t *testing.T, device string) string {
 	return text
 }
 
-// states returns the states of the paths, in the order of the portals.
-func states(s connector.Status) []connector.PathState {
-	var list []connector.PathState
-	for _, p := range s.Paths {
-		list = append(list, p.State)
-	}
-	return list
-}
-
 func describe(s connector.Status) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "ready %t, device %q, map %q", s.Ready, s.Device, s.Map)

@@ -5,7 +5,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -25,7 +24,7 @@ func runReader(_ context.Context, serve func(hands.Operations) error) error {
 			if err != nil {
 				return "", err
 			}
-			defer r.Close()
+			defer r.close()
 			return r.read(0)
 		}),
 		hands.OpFollow: hands.Op(follow),
@@ -47,18 +46,21 @@ func openReader(device string) (*reader, error) {
 	}
 	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
-		f.Close()
+		_ = f.Close()
 		return nil, err
 	}
 	buffer, err := unix.Mmap(-1, 0, block, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	if err != nil {
-		f.Close()
+		_ = f.Close()
 		return nil, err
 	}
 	return &reader{f, size, buffer}, nil
 }
 
-func (r *reader) Close() error { return errors.Join(unix.Munmap(r.buffer), r.File.Close()) }
+func (r *reader) close() {
+	_ = unix.Munmap(r.buffer)
+	_ = r.Close()
+}
 
 // read returns the text at the beginning of block n.
 func (r *reader) read(n int64) (string, error) {
@@ -75,7 +77,7 @@ func follow(ctx context.Context, f hands.Follow) (hands.Followed, error) {
 	if err != nil {
 		return hands.Followed{}, err
 	}
-	defer r.Close()
+	defer r.close()
 	var result hands.Followed
 	var times []time.Duration
 	for end := time.Now().Add(f.For); time.Now().Before(end) && ctx.Err() == nil; {
