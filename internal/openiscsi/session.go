@@ -125,7 +125,7 @@ func (in *Initiator) session(name string) (s Session, ok bool, err error) {
 }
 
 // attribute reads one attribute, with three system calls where os.ReadFile makes
-// seven: all is read anew whenever the kernel's devices change. sysfs gives a
+// nine: all is read anew whenever the kernel's devices change. sysfs gives a
 // whole attribute to one read, at most a page; it answers ENODEV, not ENOENT, for
 // one that goes while it is read (fs/kernfs/file.c), and "(null)" for one that
 // iscsid has not yet set.
