@@ -115,7 +115,9 @@ func (n *modelNode) detach(ctx context.Context, v *modelVolume, volume Volume) {
 	if _, lost := errors.AsType[*LostWritesError](err); (err == nil || lost) && !n.dead() {
 		n.m.k.Note("%s is detached: %v", v.spec.Name, err)
 		n.process.Released(v.spec.WWID, uint64(volume.LUN))
-		n.m.san.released(v)
+		if err := n.m.san.takeBack(v, volume.LUN); err != nil {
+			n.process.Blame(err.Error())
+		}
 	}
 	if _, inUse := errors.AsType[*InUseError](err); inUse {
 		n.repair(ctx, v, volume)

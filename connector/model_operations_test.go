@@ -82,10 +82,10 @@ func someAddresses(t *rapid.T) []netip.AddrPort {
 }
 
 func (m *model) attach(t *rapid.T) {
-	v := m.some(t, func(v *modelVolume) bool { return !v.isExported() })
+	v := m.some(t, func(v *modelVolume) bool { return !wished(v) })
 	portals := somePortals(t)
 	m.k.Note("attach %s through %v", v.spec.Name, portals)
-	if _, wrong := m.san.export(v, portals); wrong != "" {
+	if wrong := m.san.export(v, portals); wrong != "" {
 		m.fail("%s", wrong)
 	}
 }
@@ -102,8 +102,10 @@ func (m *model) forceDetach(t *rapid.T) {
 	v := m.some(t, wished)
 	m.k.Note("detach %s by force", v.spec.Name)
 	v.close()
-	m.san.unmap(v)
 	v.wish(func(w *modelWish) { w.attached = false })
+	if err := m.san.takeBack(v, 0); err != nil {
+		m.fail("%v", err)
+	}
 }
 
 func (m *model) cut(t *rapid.T) {
@@ -154,7 +156,9 @@ func (m *model) suspend(t *rapid.T) {
 
 func (m *model) power(*rapid.T) {
 	m.k.Note("power: %t", m.san.down)
-	m.san.power(m.san.down)
+	if err := m.san.power(m.san.down); err != nil {
+		m.fail("%v", err)
+	}
 }
 
 func (m *model) kill(*rapid.T) { m.node.kill() }
@@ -180,8 +184,8 @@ func (m *model) grow(t *rapid.T) {
 }
 
 func (m *model) changeSecret(t *rapid.T) {
-	secret := rapid.SampledFrom([]string{"first", "second"}).Draw(t, "secret")
-	m.k.Note("the secret is the %s", secret)
+	secret := rapid.SampledFrom([]string{"the-first-secret", "the-second-secret"}).Draw(t, "secret")
+	m.k.Note("the secret is %s", secret)
 	m.san.setSecret(secret)
 	for _, v := range m.volumes {
 		v.wish(func(w *modelWish) { w.chap = m.san.chap })

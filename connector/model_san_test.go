@@ -4,12 +4,15 @@ package connector
 
 import (
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"slices"
 	"sync"
 
+	"github.com/mallee-io/mallee"
 	"github.com/mallee-io/mallee/internal/kerneltest"
 	"github.com/mallee-io/mallee/internal/openiscsi"
+	"github.com/mallee-io/mallee/internal/sp/ledger"
 )
 
 // modelSAN is the storage processors and whoever tells them what to export.
@@ -18,48 +21,59 @@ type modelSAN struct {
 	chap CHAP
 
 	mu   sync.Mutex
-	luns ledger
+	file ledgerFile
+	luns *ledger.Ledger
 	down bool // without power: nothing is mapped
 	live map[string]*modelVolume
 }
 
-// ledger gives LUNs to volumes. A LUN whose volume the node has not let go is not
-// given to another.
-type ledger struct {
-	given map[string]uint16 // by volume, until the node has let go
-	last  uint16
-}
+// modelNodeName is who the volumes are exported to.
+const modelNodeName = mallee.IQN("iqn.1993-08.org.debian:01:node1")
 
 // othersLUN is that of a unit which is somebody else's.
 const othersLUN = 99
 
-const ledgerEnd = 5 // so that numbers come round soon
+// ledgerFile keeps a ledger in memory.
+type ledgerFile struct{ content []byte }
 
-func (l *ledger) give(volume string) (uint16, bool) {
-	if lun, ok := l.given[volume]; ok {
-		return lun, true
+func (f *ledgerFile) Read() ([]byte, error) {
+	if f.content == nil {
+		return nil, fs.ErrNotExist
 	}
-	for i := range uint16(ledgerEnd) {
-		lun := (l.last+i)%ledgerEnd + 1
-		taken := false
-		for _, other := range l.given {
-			taken = taken || other == lun
-		}
-		if !taken {
-			l.given[volume], l.last = lun, lun
-			return lun, true
-		}
-	}
-	return 0, false
+	return f.content, nil
 }
 
-func (l *ledger) confirm(volume string) { delete(l.given, volume) }
+func (f *ledgerFile) Write(b []byte) error {
+	f.content = b
+	return nil
+}
 
-func newModelSAN(k *kerneltest.Kernel) *modelSAN {
-	s := &modelSAN{k: k, luns: ledger{given: map[string]uint16{}}, live: map[string]*modelVolume{}}
-	s.setSecret("first")
+// highestLUN is the last of the node's that are free at first, so that numbers come
+// round soon.
+const highestLUN = 5
+
+func newModelSAN(k *kerneltest.Kernel) (*modelSAN, error) {
+	s := &modelSAN{k: k, live: map[string]*modelVolume{}}
+	s.setSecret("the-first-secret")
 	k.Map(othersLUN, &kerneltest.Unit{WWID: "3600140500000000000000000000000099", Size: 1 << 30}, modelPortals...)
-	return s
+	if err := s.open(); err != nil {
+		return nil, err
+	}
+	held := map[uint16]mallee.VolumeID{}
+	for lun := uint16(highestLUN + 1); lun <= 255; lun++ {
+		held[lun] = "vol-ffffffff"
+	}
+	key := ledger.Key{Volume: "vol-ffffffff", Initiator: modelNodeName}
+	if _, err := s.luns.Add(key, mallee.CHAP{}, held); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// open reads the ledger, as a storage processor does when it starts.
+func (s *modelSAN) open() (err error) {
+	s.luns, err = ledger.Open(&s.file)
+	return err
 }
 
 func (s *modelSAN) setSecret(password string) {
@@ -98,7 +112,7 @@ type modelWish struct {
 func (s *modelSAN) create(i int) *modelVolume {
 	wwid := fmt.Sprintf("36001405%021x%04d", 0, i+1)
 	v := &modelVolume{
-		spec: Volume{Name: fmt.Sprintf("vol-%d", i+1), WWID: wwid, Target: kerneltest.Target},
+		spec: Volume{Name: fmt.Sprintf("vol-%08d", i+1), WWID: wwid, Target: kerneltest.Target},
 		unit: s.k.AddUnit(wwid, 1<<30), changed: make(chan struct{}, 1),
 	}
 	s.live[wwid] = v
@@ -147,17 +161,24 @@ func (v *modelVolume) close() {
 	}
 }
 
+func (v *modelVolume) key() ledger.Key {
+	return ledger.Key{Volume: mallee.VolumeID(v.spec.Name), Initiator: modelNodeName}
+}
+
 // export maps a volume for the node and wishes it attached. It returns what is wrong
 // if the number is still in use on the node.
-func (s *modelSAN) export(v *modelVolume, portals []Portal) (ok bool, wrong string) {
+func (s *modelSAN) export(v *modelVolume, portals []Portal) (wrong string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	lun, ok := s.luns.give(v.spec.Name)
-	if !ok || s.down {
-		return false, ""
+	if s.down {
+		return ""
 	}
-	if other := s.k.InUse(uint64(lun), v.spec.WWID); other != "" {
-		return false, fmt.Sprintf("LUN %d is given to %s, and the node has a disk of %s there", lun, v.spec.Name, other)
+	lun, err := s.luns.Add(v.key(), mallee.CHAP(s.chap), nil)
+	if err != nil {
+		return err.Error()
+	}
+	if other := s.k.InUse(uint64(lun), v.spec.WWID); other != "" && !v.isExported() {
+		return fmt.Sprintf("LUN %d is given to %s, and the node has a disk of %s there", lun, v.spec.Name, other)
 	}
 	s.k.Map(uint64(lun), v.unit, modelPortals...)
 	v.mu.Lock()
@@ -166,46 +187,35 @@ func (s *modelSAN) export(v *modelVolume, portals []Portal) (ok bool, wrong stri
 	v.wish(func(w *modelWish) {
 		*w = modelWish{attached: true, portals: portals, size: v.unit.Size, chap: s.chap, lun: lun}
 	})
-	return true, ""
+	return ""
 }
 
-// unmap takes a volume away from the node, which may not know yet.
-func (s *modelSAN) unmap(v *modelVolume) {
+// takeBack takes a volume away from the node. Released is the LUN at which the node
+// has confirmed that it has let go; 0 if it may not even know yet.
+func (s *modelSAN) takeBack(v *modelVolume, released uint16) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.unmapLocked(v)
-}
-
-func (s *modelSAN) unmapLocked(v *modelVolume) {
-	lun, ok := s.luns.given[v.spec.Name]
-	if ok && !s.down {
-		s.k.Map(uint64(lun), nil, modelPortals...)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if released != 0 && v.w.attached {
+		return nil // it was late: the volume is attached again
 	}
-	v.mu.Lock()
+	if v.mapped && !s.down {
+		s.k.Map(uint64(v.w.lun), nil, modelPortals...)
+	}
 	v.mapped = false
-	v.mu.Unlock()
-}
-
-// released is what the node reports when nothing of a volume is left there.
-func (s *modelSAN) released(v *modelVolume) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.unmapLocked(v)
-	s.luns.confirm(v.spec.Name)
-	v.mu.Lock()
-	v.exported = false
-	v.mu.Unlock()
+	v.exported = v.exported && released == 0
+	_, err := s.luns.TakeBack(v.key(), released)
+	return err
 }
 
 // swap is what an array's admin does: another unit behind a LUN of a volume.
-func (s *modelSAN) swap(v *modelVolume, unit *kerneltest.Unit, portals []netip.AddrPort) bool {
+func (s *modelSAN) swap(v *modelVolume, unit *kerneltest.Unit, portals []netip.AddrPort) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	lun, ok := s.luns.given[v.spec.Name]
-	if ok && !s.down {
-		s.k.Map(uint64(lun), unit, portals...)
+	if volume, _, exported := v.want(); exported && !s.down {
+		s.k.Map(uint64(volume.LUN), unit, portals...)
 	}
-	return ok && !s.down
 }
 
 // restore puts a volume back behind its LUN.
@@ -220,31 +230,34 @@ func (s *modelSAN) restore(v *modelVolume) {
 
 // power takes the storage processors' power, and with it all that they map, or gives
 // it back.
-func (s *modelSAN) power(on bool) {
+func (s *modelSAN) power(on bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if on == !s.down {
-		return
-	}
-	if !on {
-		s.cut(modelPortals, false)
-	}
-	for _, v := range s.live {
-		lun, ok := s.luns.given[v.spec.Name]
-		switch v.mu.Lock(); {
-		case ok && !on:
-			s.k.Map(uint64(lun), nil, modelPortals...)
-		case ok && v.mapped:
-			s.k.Map(uint64(lun), v.unit, modelPortals...)
-		}
-		v.mu.Unlock()
+		return nil
 	}
 	s.down = !on
-	if on { // the portals last, see lio's enable
-		for _, addr := range modelPortals {
-			s.k.Heal(addr)
+	if !on {
+		s.cut(modelPortals, false)
+		for lun := range uint64(highestLUN) {
+			s.k.Map(lun+1, nil, modelPortals...)
+		}
+		return nil
+	}
+	if err := s.open(); err != nil {
+		return err
+	}
+	for _, e := range s.luns.Exports() {
+		for _, v := range s.live {
+			if v.key() == e.Key {
+				s.k.Map(uint64(e.LUN), v.unit, modelPortals...)
+			}
 		}
 	}
+	for _, addr := range modelPortals { // the portals last, see lio's enable
+		s.k.Heal(addr)
+	}
+	return nil
 }
 
 func (s *modelSAN) cut(portals []netip.AddrPort, refuses bool) {
@@ -254,12 +267,15 @@ func (s *modelSAN) cut(portals []netip.AddrPort, refuses bool) {
 }
 
 // heal makes everything well but what is mapped.
-func (s *modelSAN) heal() {
-	s.power(true)
+func (s *modelSAN) heal() error {
+	if err := s.power(true); err != nil {
+		return err
+	}
 	for _, addr := range slices.Clone(modelPortals) {
 		s.k.Heal(addr)
 	}
 	for _, v := range s.live {
 		s.k.Change(v.unit, func(u *kerneltest.Unit) { u.Suspended = false })
 	}
+	return nil
 }

@@ -86,7 +86,10 @@ func newModel(t *rapid.T) *model {
 		SlowUdev:   rapid.SampledFrom([]time.Duration{20 * time.Millisecond, 2 * time.Second}).Draw(t, "udev"),
 		Everything: rapid.Bool().Draw(t, "find_multipaths no"),
 	})
-	m := &model{t: t, k: k, dir: dir, san: newModelSAN(k), wrong: map[string]time.Time{}}
+	m := &model{t: t, k: k, dir: dir, wrong: map[string]time.Time{}}
+	if m.san, err = newModelSAN(k); err != nil {
+		t.Fatal(err)
+	}
 	for i := range 3 {
 		m.volumes = append(m.volumes, m.san.create(i))
 	}
@@ -156,7 +159,9 @@ func (m *model) fail(format string, args ...any) {
 // quiesce makes all well, detaches everything and looks for what is left.
 func (m *model) quiesce() {
 	m.k.Note("all shall be well, and everything detached")
-	m.san.heal()
+	if err := m.san.heal(); err != nil {
+		m.fail("%v", err)
+	}
 	m.k.OthersLeave()
 	m.start()
 	m.node.process.KillAt(1 << 30)
