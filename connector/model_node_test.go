@@ -100,7 +100,13 @@ func (n *modelNode) repair(ctx context.Context, v *modelVolume, volume Volume) {
 	v.note(err)
 	n.within(repairLimit, "repair", v, start)
 	if status.Ready && err == nil {
-		n.process.HandOut(v.spec.WWID)
+		var up []string
+		for _, p := range status.Paths {
+			if p.State == PathUp {
+				up = append(up, p.Disk)
+			}
+		}
+		n.process.HandOut(v.spec.WWID, up)
 	}
 }
 

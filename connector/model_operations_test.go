@@ -145,7 +145,7 @@ func (m *model) clone(t *rapid.T) {
 	other := m.some(t, func(o *modelVolume) bool { return o != v })
 	portals := someAddresses(t)
 	m.k.Note("clone: a copy of %s behind the LUN of %s at %v", other.spec.Name, v.spec.Name, portals)
-	m.san.swap(v, &kerneltest.Unit{WWID: other.spec.WWID, Size: other.unit.Size}, portals)
+	m.san.swap(v, &kerneltest.Unit{WWID: other.spec.WWID, Serial: "another", Size: other.unit.Size}, portals)
 }
 
 func (m *model) suspend(t *rapid.T) {

@@ -17,6 +17,7 @@ type disk struct {
 	lun     uint64
 	session *session
 	cached  string // the identity that it had when it was found (drivers/scsi/scsi.c, scsi_attach_vpd)
+	serial  string // the same of its serial number
 	size    uint64 // that it had then, or when it was last asked
 	shown   bool   // sd has made its block device
 	udev    string // the identity that udev has read; empty before, or if it could not
@@ -78,7 +79,7 @@ func (k *Kernel) scan(s *session, lun uint64) {
 	for taken[n*16] {
 		n++
 	}
-	d := &disk{name: diskName(n), minor: n * 16, lun: lun, session: s, cached: u.WWID, size: u.Size}
+	d := &disk{name: diskName(n), minor: n * 16, lun: lun, session: s, cached: u.WWID, serial: u.Serial, size: u.Size}
 	s.disks = append(s.disks, d)
 	k.note("%s is LUN %d of %s: %s", d.name, lun, s.portal, short(u.WWID))
 	k.uevent(block.Uevent{Subsystem: "scsi", Session: s.id})

@@ -32,6 +32,7 @@ type session struct {
 	// Who is told to log out does not log in again (usr/initiator.c, session_logout_task).
 	leaving bool
 	gone    bool
+	back    time.Time // when it had been lost last, and was there again
 }
 
 // name is the same in every run of a seed, which the number need not be.
@@ -132,7 +133,7 @@ func (k *Kernel) comeBack(s *session) {
 		case k.portals[s.portal.Addr].dead, s.secret != k.secret:
 			k.comeBack(s)
 		default:
-			s.state = loggedIn
+			s.state, s.back = loggedIn, time.Now()
 			k.note("session %d to %s is back", s.id, s.portal)
 			k.uevent(block.Uevent{Subsystem: "iscsi_connection"})
 		}

@@ -20,6 +20,8 @@ const (
 	exposureLimit = 30 * time.Second
 	// justNow is how long a path that has answered is taken for one that would answer.
 	justNow = 100 * time.Millisecond
+	// noticed is how long a process may take to see that a session was lost and is back.
+	noticed = 3 * time.Second
 	// knownLimit is the same from the moment when the process was told.
 	knownLimit = 2 * time.Second
 )
@@ -29,6 +31,7 @@ type judge struct {
 	violations []string
 	Longest    map[string]time.Duration // the longest exposure, by what is counted from
 	kept       map[string]keeping       // by identity: what a process keeps the paths of
+	luns       map[string]uint64        // by identity: the LUN at which it was kept last
 }
 
 // keeping is that a process keeps the paths of an identity at a LUN.
@@ -64,6 +67,7 @@ func (k *Kernel) Longest() (changed, told time.Duration) {
 func (p *Process) Keep(wwid string, lun uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.judge.luns[wwid] = lun
 	if _, kept := p.judge.kept[wwid]; !kept && !p.killed() {
 		p.judge.kept[wwid] = keeping{time.Now(), lun}
 	}
@@ -184,8 +188,9 @@ func (p *Process) removes(d *disk) {
 	}
 }
 
-// HandOut judges that the process says a device may be used.
-func (p *Process) HandOut(wwid string) {
+// HandOut judges that the process says that a device may be used, and that some disks
+// are its paths.
+func (p *Process) HandOut(wwid string, disks []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.killed() {
@@ -195,6 +200,11 @@ func (p *Process) HandOut(wwid string) {
 	m := p.maps[multipath.UUIDPrefix+wwid]
 	if m == nil {
 		return // it has gone at this very moment
+	}
+	for _, name := range disks {
+		if d := p.named(name); d != nil && d.proofAt.Before(d.session.back) && time.Since(d.session.back) > noticed {
+			p.violation("%s counts as a path of %s, and has proved nothing since its session was lost", name, short(wwid))
+		}
 	}
 	good := 0
 	for _, path := range m.paths {
@@ -216,7 +226,7 @@ func (p *Process) Released(wwid string, lun uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	// multipathd may make one of what an admin has put at another LUN.
-	if m := p.maps[multipath.UUIDPrefix+wwid]; m != nil && !m.theirs {
+	if m := p.maps[multipath.UUIDPrefix+wwid]; m != nil && !m.astray {
 		p.violation("%s is said to be gone, and %s is there", short(wwid), m.name())
 	}
 	for _, s := range p.ours() {

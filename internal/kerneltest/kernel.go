@@ -77,7 +77,7 @@ func New(o Options) *Kernel {
 		portals: map[netip.AddrPort]*portal{}, units: map[string]*Unit{},
 		records: map[openiscsi.Portal]openiscsi.Secret{}, ifaces: map[string]bool{},
 		sessions: map[int]*session{}, maps: map[string]*dmMap{}, allowed: map[string]bool{},
-		judge: judge{Longest: map[string]time.Duration{}, kept: map[string]keeping{}},
+		judge: judge{Longest: map[string]time.Duration{}, kept: map[string]keeping{}, luns: map[string]uint64{}},
 	}
 	for _, addr := range o.Portals {
 		k.portals[addr] = &portal{luns: map[uint64]*Unit{}}

@@ -23,7 +23,7 @@ func (k *Kernel) Leftovers() []string {
 	for _, m := range k.mapList() {
 		// One that multipathd made of a disk at a wrong LUN, and could not remove with
 		// it because udev had it open just then, is multipathd's.
-		if k.units[m.wwid()] != nil && !(m.theirs && len(m.paths) == 0) {
+		if k.units[m.wwid()] != nil && !(m.astray && len(m.paths) == 0) {
 			list = append(list, m.name()+" of "+m.uuid)
 		}
 	}

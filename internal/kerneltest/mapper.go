@@ -24,7 +24,7 @@ type dmMap struct {
 	paths  []*dmPath
 	opens  int
 	known  bool // multipathd knows it
-	theirs bool // multipathd has made it
+	astray bool // multipathd has made it of a disk at another LUN than the identity's
 }
 
 type dmPath struct {

@@ -41,12 +41,16 @@ func (d *multipathd) adopt(k *Kernel, disk *disk) bool {
 			return false
 		}
 		m = k.newMap(multipath.UUIDPrefix+wwid, wwid)
-		m.loaded, m.queue, m.size, m.theirs = true, true, disk.size, true
+		m.loaded, m.queue, m.size = true, true, disk.size
+		m.astray = k.judge.luns[wwid] != disk.lun
 		k.note("multipathd makes %s of %s", m.name(), short(wwid))
-	case !m.loaded:
-		// It fails to make what is there, and takes it for its own, without a table
-		// (libmultipath/devmapper.c, dm_addmap_create).
-		k.removeMap(m)
+	case !m.known:
+		// It fails to make what is there, and takes it for what it has half made
+		// itself (0.9.4, libmultipath/devmapper.c, dm_addmap_create).
+		if m.opens == 0 {
+			k.note("multipathd loses the race for %s", m.name())
+			k.removeMap(m)
+		}
 		return false
 	case disk.size < m.size:
 		return false // the kernel refuses the table (drivers/md/dm-table.c, device_area_is_invalid)

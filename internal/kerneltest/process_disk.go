@@ -46,7 +46,7 @@ func (p *Process) SessionDisk(id int, lun uint64) (block.Disk, bool, error) {
 }
 
 func shape(d *disk) block.Disk {
-	shaped := block.Disk{Name: d.name, LUN: d.lun, WWID: d.cached, SizeBytes: d.size, Major: 8, Minor: d.minor}
+	shaped := block.Disk{Name: d.name, LUN: d.lun, WWID: d.cached, Serial: d.serial, SizeBytes: d.size, Major: 8, Minor: d.minor}
 	if d.holder != nil {
 		shaped.Map, shaped.MapUUID = d.holder.name(), d.holder.uuid
 	}

@@ -11,8 +11,9 @@ import (
 
 // Unit is a logical unit of the SAN.
 type Unit struct {
-	WWID string
-	Size uint64
+	WWID   string
+	Serial string
+	Size   uint64
 	// Suspended units answer INQUIRY and take no I/O: LIO answers it by itself
 	// (drivers/target/target_core_spc.c, spc_emulate_inquiry).
 	Suspended bool
@@ -29,7 +30,7 @@ type portal struct {
 func (k *Kernel) AddUnit(wwid string, size uint64) *Unit {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	u := &Unit{WWID: wwid, Size: size}
+	u := &Unit{WWID: wwid, Serial: "serial of " + wwid, Size: size}
 	k.units[wwid] = u
 	return u
 }
