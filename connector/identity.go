@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mallee-io/mallee/internal/block"
+	"github.com/mallee-io/mallee/internal/dm"
 	"github.com/mallee-io/mallee/internal/multipath"
 	"github.com/mallee-io/mallee/internal/openiscsi"
 )
@@ -98,12 +99,10 @@ func (ps *probes) unit(serial string) string {
 }
 
 // learn notes the serial number of the disks that are in the volume's map already.
-func (ps *probes) learn(now *view, inMap map[string]bool) {
-	for _, s := range now.sessions {
-		for _, d := range now.disks[s.ID] {
-			if _, ok := inMap[d.Name]; ok {
-				ps.unit(d.Serial)
-			}
+func (ps *probes) learn(now *view, m dm.Map) {
+	for _, p := range m.Paths {
+		if d, ok := now.byNumber[[2]uint32{p.Major, p.Minor}]; ok {
+			ps.unit(d.Serial)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mallee-io/mallee/internal/block"
+	"github.com/mallee-io/mallee/internal/dm"
 	"github.com/mallee-io/mallee/internal/openiscsi"
 )
 
@@ -174,8 +175,8 @@ func TestADiskWithAnotherSerialNumberIsATwin(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			state := &volume{}
-			now := &view{sessions: []openiscsi.Session{{ID: 1}}, disks: map[int][]block.Disk{1: {{Name: "sda", Serial: test.inMap}}}}
-			state.probes.learn(now, map[string]bool{"sda": true})
+			now := &view{byNumber: map[[2]uint32]found{{8, 0}: {Disk: block.Disk{Name: "sda", Serial: test.inMap}}}}
+			state.probes.learn(now, dm.Map{Paths: []dm.Path{{Major: 8}}})
 			state.probes.unit(test.first)
 			disk.deleted = false
 			disk.disk = block.Disk{Name: "sdb", LUN: 5, WWID: wwid, Serial: test.then}
