@@ -54,6 +54,9 @@ func scale(ctx context.Context, s *stage) error {
 			return err
 		}
 	}
+	if err := s.settle(ctx); err != nil {
+		return err
+	}
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
