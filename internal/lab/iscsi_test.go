@@ -89,6 +89,9 @@ func testISCSI(ctx context.Context, t *testing.T, l *lab.Lab, san, nc1 *lab.Mach
 		t.Fatal(err)
 	}
 	expect("the session's return", all)
+	if l.Backend() == "qemu" {
+		testStockKernel(ctx, t, nc1, portals[0])
+	}
 	run(nc1, "iscsiadm", "-m", "node", "-T", targetIQN, "--logout")
 }
 

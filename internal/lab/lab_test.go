@@ -37,7 +37,9 @@ func TestLab(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	began := time.Now()
-	l, err := lab.Start(ctx, lab.Options{Topology: lab.Wide(1), Log: t.Output()})
+	topology := lab.Wide(1)
+	topology.Machines[1].CPUs = 2
+	l, err := lab.Start(ctx, lab.Options{Topology: topology, Log: t.Output()})
 	if err != nil {
 		t.Fatal(err)
 	}

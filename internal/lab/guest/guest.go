@@ -4,10 +4,10 @@
 //
 // A machine boots with a nearly empty boot directory as its root, or with a copy of
 // it in its memory: only the init binary, one Config a machine, mount points and the
-// kernel modules that it takes to mount more. Init stacks a private
-// overlay on the shared root file system, moves into it, brings up NICs,
-// kernel modules and udev, and then starts the exec agent and reaps orphans.
-// All that it changes is gone when the machine stops; only disks are kept.
+// kernel modules that it takes to mount more. Init stacks a private overlay on the
+// shared root file system, moves into it, brings up kernel modules, NICs and udev, and
+// then starts the exec agent and reaps orphans. All that it changes is gone when the
+// machine stops; only disks are kept.
 package guest
 
 import (
@@ -26,8 +26,8 @@ type Config struct {
 	MachineID string   // 32 hex digits, for /etc/machine-id
 	Initiator string   // iSCSI name of this machine's initiator
 	Modules   []string // kernel modules to load, in modprobe's words
-	// BootModules are files in the boot directory: modules to load before anything is
-	// mounted, in this order.
+	// BootModules are the modules to load before anything is mounted: files in the
+	// boot directory, in this order.
 	BootModules []string
 	Network     string // input of `ip -batch`: NICs, addresses, routes
 	Network6    string // input of `ip -6 -batch`, or empty on a machine without IPv6
