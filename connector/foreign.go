@@ -8,6 +8,7 @@ import (
 
 	"github.com/mallee-io/mallee/internal/block"
 	"github.com/mallee-io/mallee/internal/multipath"
+	"github.com/mallee-io/mallee/internal/openiscsi"
 )
 
 // foreign returns an error if a device that is no multipath map holds a disk. It is
@@ -17,4 +18,18 @@ func foreign(d block.Disk) error {
 		return nil
 	}
 	return fmt.Errorf("%s is part of %s, which somebody else has made", d.Name, d.Map)
+}
+
+// deleteDisk makes the kernel forget a disk of a session. An answer or a removal
+// before may have taken seconds: by now another disk may have its name, which is
+// success, or another tool the disk, which is an error.
+func (c *Connector) deleteDisk(s openiscsi.Session, d block.Disk) error {
+	now, found, err := c.disks.SessionDisk(s.ID, d.LUN)
+	if err != nil || !found || now.Name != d.Name {
+		return err
+	}
+	if err := foreign(now); err != nil {
+		return err
+	}
+	return c.disks.DeleteDisk(d.Name)
 }

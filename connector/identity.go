@@ -153,18 +153,9 @@ func (ps *probes) recent() []Path {
 	return list
 }
 
-// expel makes the kernel forget a disk, which takes it out of its map at once. An
-// answer may have taken seconds: by now another disk may have the name, or another
-// tool the disk.
+// expel makes the kernel forget a disk, which takes it out of its map at once.
 func (c *Connector) expel(ctx context.Context, v Volume, s openiscsi.Session, disk block.Disk, answered string) error {
-	now, found, err := c.disks.SessionDisk(s.ID, disk.LUN)
-	if err != nil || !found || now.Name != disk.Name {
-		return err
-	}
-	if err := foreign(now); err != nil {
-		return err
-	}
-	c.log.ErrorContext(ctx, "disk removed: it is not what it was taken for", "disk", disk.Name, "lun", disk.LUN,
+	c.log.ErrorContext(ctx, "removing a disk: it is not what it was taken for", "disk", disk.Name, "lun", disk.LUN,
 		"taken_for", disk.WWID, "answered", answered, "wwid", v.WWID, "volume_lun", v.LUN)
-	return c.disks.DeleteDisk(disk.Name)
+	return c.deleteDisk(s, disk)
 }

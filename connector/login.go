@@ -192,7 +192,7 @@ func (c *Connector) abandon(ctx context.Context, s openiscsi.Session) error {
 		}
 	}
 	for _, disk := range disks {
-		if err := c.disks.DeleteDisk(disk.Name); err != nil {
+		if err := c.deleteDisk(s, disk); err != nil {
 			return err
 		}
 	}
