@@ -98,10 +98,12 @@ func (ps *probes) unit(serial string) string {
 	return ps.serial
 }
 
-// learn notes the serial number of the disks that are in the volume's map already.
-func (ps *probes) learn(now *view, m dm.Map) {
+// learn notes the serial number of the disks that are in v's map already. One at
+// another LUN of v's target tells nothing: multipathd has put it there by itself.
+func (ps *probes) learn(now *view, v Volume, m dm.Map) {
 	for _, p := range m.Paths {
-		if d, ok := now.byNumber[[2]uint32{p.Major, p.Minor}]; ok {
+		d, ok := now.byNumber[[2]uint32{p.Major, p.Minor}]
+		if ok && (d.session.Portal.Target != v.Target || d.LUN == uint64(v.LUN)) {
 			ps.unit(d.Serial)
 		}
 	}

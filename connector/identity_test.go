@@ -176,7 +176,7 @@ func TestADiskWithAnotherSerialNumberIsATwin(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			state := &volume{}
 			now := &view{byNumber: map[[2]uint32]found{{8, 0}: {Disk: block.Disk{Name: "sda", Serial: test.inMap}}}}
-			state.probes.learn(now, dm.Map{Paths: []dm.Path{{Major: 8}}})
+			state.probes.learn(now, vol(), dm.Map{Paths: []dm.Path{{Major: 8}}})
 			state.probes.unit(test.first)
 			disk.deleted = false
 			disk.disk = block.Disk{Name: "sdb", LUN: 5, WWID: wwid, Serial: test.then}

@@ -228,6 +228,20 @@ func (ps *probes) again(session int) {
 	}
 }
 
+// suspect has a disk prove itself again at once.
+func (ps *probes) suspect(disk string) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if p := ps.stray[disk]; p != nil {
+		p.hurry = true
+	}
+	for _, p := range ps.session {
+		if p.disk.Name == disk {
+			p.hurry = true
+		}
+	}
+}
+
 // forget drops what was found on a session: after a loss it proves itself anew.
 func (ps *probes) forget(session int) {
 	ps.mu.Lock()

@@ -91,21 +91,25 @@ func (c *Connector) spare(ctx context.Context, state *volume, v Volume, s surplu
 	wanted := state.portals[anyGroup(s.session.Portal)]
 	c.mu.Unlock()
 	others, _, err := c.others(ctx, v, s.disk.Name)
-	if err == nil && (wanted || c.answering(v, others) < need) {
+	if err == nil && (wanted || c.answering(state, v, others) < need) {
 		return errNeeded
 	}
 	return err
 }
 
-// answering returns how many of some disks answer that they are v.
-func (c *Connector) answering(v Volume, disks []string) int {
+// answering returns how many of some disks answer that they are v. Those that do not
+// are looked at again at once.
+func (c *Connector) answering(state *volume, v Volume, disks []string) int {
 	var n atomic.Int64
 	var wg sync.WaitGroup
 	for _, disk := range disks {
 		wg.Go(func() {
 			if wwid, err := c.disks.WWID(disk, inquiryTimeout); err == nil && wwid == v.WWID {
 				n.Add(1)
+				return
 			}
+			state.probes.suspect(disk)
+			state.news.Send()
 		})
 	}
 	wg.Wait()
@@ -137,7 +141,7 @@ func (c *Connector) removeSurplus(ctx context.Context, state *volume, v Volume, 
 	}
 	if err := c.spare(ctx, state, v, s, need); err != nil {
 		// Nobody else puts it back soon; but it may be another by now.
-		if errors.Is(err, errNeeded) && c.answering(v, []string{name}) == 1 {
+		if errors.Is(err, errNeeded) && c.answering(state, v, []string{name}) == 1 {
 			err = errors.Join(err, c.daemon.AddPath(ctx, name))
 		}
 		return err

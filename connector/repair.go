@@ -56,7 +56,7 @@ func (c *Connector) Repair(ctx context.Context, v Volume) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	state.probes.learn(now, now.mapOf(v.WWID))
+	state.probes.learn(now, v, now.mapOf(v.WWID))
 	status := c.observe(ctx, state, v, now)
 	if now.daemon == nil {
 		if then := c.makeMap(ctx, state, v, now, &status); then != nil {
