@@ -127,7 +127,7 @@ func (c *Connector) keep(ctx context.Context, state *volume, v Volume, s surplus
 	if !s.session.LoggedIn() || s.disk.Map != "" || s.session.Portal.Target != v.Target || s.disk.LUN != uint64(v.LUN) || state.drain.busy() {
 		return
 	}
-	if p := c.probe(ctx, state, v, s.session); p.err == nil && !p.at.IsZero() && p.disk.Name == s.disk.Name {
+	if p := c.probe(ctx, state, v, s.session, s.disk); p.err == nil && !p.at.IsZero() && p.disk.Name == s.disk.Name {
 		c.inMap(ctx, state, s.session.ID, now.mapOf(v.WWID), p)
 	}
 }

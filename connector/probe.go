@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/mallee-io/mallee/internal/block"
+	"github.com/mallee-io/mallee/internal/dm"
+	"github.com/mallee-io/mallee/internal/multipath"
 	"github.com/mallee-io/mallee/internal/openiscsi"
 )
 
@@ -20,7 +22,7 @@ const (
 	// reconfigured under a session that never broke, and need not say so. When it
 	// does, the proof is good for doubtedFor: with each volume that is attached or
 	// detached the target says so of all.
-	provenFor  = 20 * time.Second
+	provenFor  = 30 * time.Second
 	doubtedFor = time.Second
 	// lunRetry is the pause before a LUN that was not there is looked for again.
 	lunRetry = 2 * time.Second
@@ -176,8 +178,8 @@ func (ps *probes) condemn(p *probe, err error) {
 }
 
 // probe returns what is known of v's LUN on session s, and starts a new look
-// when that is due.
-func (c *Connector) probe(ctx context.Context, state *volume, v Volume, s openiscsi.Session) probe {
+// when that is due. Seen is the disk that is there as far as the kernel has told.
+func (c *Connector) probe(ctx context.Context, state *volume, v Volume, s openiscsi.Session, seen block.Disk) probe {
 	ps := &state.probes
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
@@ -197,7 +199,14 @@ func (c *Connector) probe(ctx context.Context, state *volume, v Volume, s openis
 	}
 	ctx = context.WithoutCancel(ctx)
 	condemn := func(err error) { ps.condemn(p, err) }
-	ps.start(p, func() (block.Disk, bool, error) { return c.examine(ctx, state, v, s, condemn) }, func(p *probe) {
+	same := p.proven() && p.disk.Name == seen.Name && p.disk.Major == seen.Major && p.disk.Minor == seen.Minor &&
+		seen.MapUUID == multipath.UUIDPrefix+v.WWID && seen.SizeBytes >= v.SizeBytes
+	ps.start(p, func() (block.Disk, bool, error) {
+		if same && c.stillProves(v, seen) {
+			return seen, false, nil
+		}
+		return c.examine(ctx, state, v, s, condemn)
+	}, func(p *probe) {
 		if p.err != nil {
 			c.log.WarnContext(ctx, "path not verified", "path", s.Portal.String(), "wwid", v.WWID, "error", p.err)
 		} else {
@@ -207,6 +216,14 @@ func (c *Connector) probe(ctx context.Context, state *volume, v Volume, s openis
 		state.news.Send()
 	})
 	return *p
+}
+
+// stillProves reports whether a disk that has proved to be v does so again. It costs
+// one INQUIRY and nothing else, since it is most of what an idle machine does; any
+// other answer is for examine to judge.
+func (c *Connector) stillProves(v Volume, disk block.Disk) bool {
+	wwid, err := c.disks.WWID(disk.Name, inquiryTimeout)
+	return err == nil && wwid == v.WWID && disk.WWID == v.WWID
 }
 
 // fail notes that the kernel has found the path of a session bad: what comes back
@@ -376,17 +393,15 @@ func (c *Connector) find(ctx context.Context, v Volume, s openiscsi.Session) (bl
 // proveStrays has every disk in v's map that is none of its expected paths prove
 // its identity too: multipathd takes back a disk whose LUN has become another's
 // without looking. Disks of sessions that are not ours are not ours to judge.
-func (c *Connector) proveStrays(ctx context.Context, state *volume, v Volume, now *view, inMap map[string]bool, expected []Path) {
+func (c *Connector) proveStrays(ctx context.Context, state *volume, v Volume, now *view, m dm.Map, expected []Path) {
 	known := map[string]bool{}
 	for _, p := range expected {
 		known[p.Disk] = true
 	}
 	ctx = context.WithoutCancel(ctx)
-	for _, s := range now.sessions {
-		for _, disk := range now.disks[s.ID] {
-			if _, ok := inMap[disk.Name]; !ok || known[disk.Name] || !s.LoggedIn() {
-				continue
-			}
+	for _, p := range m.Paths {
+		if d, ok := now.byNumber[[2]uint32{p.Major, p.Minor}]; ok && !known[d.Name] && d.session.LoggedIn() {
+			s, disk := d.session, d.Disk
 			state.probes.startStray(disk.Name, v.SizeBytes, func(condemn func(error)) (block.Disk, bool, error) {
 				if err := c.proveStray(ctx, v, s, disk, condemn); err != nil {
 					_, wrong := errors.AsType[*refusal](err)

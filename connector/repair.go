@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/mallee-io/mallee/internal/block"
 	"github.com/mallee-io/mallee/internal/dm"
 	"github.com/mallee-io/mallee/internal/multipath"
 	"github.com/mallee-io/mallee/internal/openiscsi"
@@ -66,7 +67,7 @@ func (c *Connector) Repair(ctx context.Context, v Volume) (Status, error) {
 	}
 	m := now.mapOf(v.WWID)
 	inMap := now.carrying(m)
-	c.proveStrays(ctx, state, v, now, inMap, status.Paths)
+	c.proveStrays(ctx, state, v, now, m, status.Paths)
 	status.Paths = append(status.Paths, state.probes.recent()...)
 	if state.before < 0 {
 		state.before = usable(inMap)
@@ -188,7 +189,7 @@ func (c *Connector) path(ctx context.Context, state *volume, v Volume, portal Po
 		}
 		return path, due
 	}
-	probe := c.probe(ctx, state, v, session)
+	probe := c.probe(ctx, state, v, session, disk)
 	path.Disk = probe.disk.Name
 	switch {
 	case probe.wrong:
@@ -208,7 +209,7 @@ func (c *Connector) path(ctx context.Context, state *volume, v Volume, portal Po
 		if probe.failed && path.State == PathUp {
 			// multipathd lets a path back in that answers, whatever it is by now.
 			state.probes.again(session.ID)
-			c.probe(ctx, state, v, session)
+			c.probe(ctx, state, v, session, block.Disk{})
 		}
 	}
 	return path, nil

@@ -14,10 +14,10 @@ import (
 
 const (
 	// proofAge is how old a proof of identity may be when it is acted upon.
-	proofAge = 25 * time.Second
+	proofAge = 35 * time.Second
 	// exposureLimit is how long a map that is being kept may send I/O to another
 	// unit after the SAN has put that behind one of its paths.
-	exposureLimit = 30 * time.Second
+	exposureLimit = 40 * time.Second
 	// justNow is how long a path that has answered is taken for one that would answer.
 	justNow = 100 * time.Millisecond
 	// noticed is how long a process may take to see that a session was lost and is back.

@@ -38,7 +38,7 @@ type keeper struct {
 // Pauses between two looks at a volume without any event.
 const (
 	whileWaiting  = time.Second
-	whileAttached = 5 * time.Second
+	whileAttached = 15 * time.Second
 	whileIdle     = time.Minute
 )
 
