@@ -55,10 +55,11 @@ func deadPortal(ctx context.Context, s *stage) error {
 		return err
 	}
 	s.samples.addTime("attach_dead_portal", osBrick, took)
-	if _, err := s.brickDetach(ctx, newBrickVolume(0, paths)); err != nil {
+	if err := s.lab.Heal(ctx, dead); err != nil {
 		return err
 	}
-	return s.lab.Heal(ctx, dead)
+	_, err = s.brickDetach(ctx, newBrickVolume(0, paths))
+	return err
 }
 
 // storm attaches 32 volumes over 4 paths each at once, and detaches them at once.
