@@ -10,7 +10,8 @@ import (
 // Leftovers counts what is left of volumes on each machine, by looking at the
 // machine and not at anybody's records: sessions, disks, maps and node records
 // on the nodes; exports, backstores and logical volumes on the storage
-// processor.
+// processor. Only the LUNs that it keeps from other volumes, until their nodes have
+// let go, stand nowhere but in its record.
 func (c *Cloud) Leftovers(ctx context.Context) (map[string][]string, error) {
 	const node = `
 for s in /sys/class/iscsi_session/session*; do if [ -e "$s" ]; then echo "session ${s##*/}"; fi; done
@@ -24,7 +25,9 @@ for l in /sys/kernel/config/target/iscsi/*/tpgt_*/acls/*/lun_*; do if [ -e "$l" 
 for l in /sys/kernel/config/target/iscsi/*/tpgt_*/lun/lun_*; do if [ -e "$l" ]; then echo "LUN $l"; fi; done
 for b in /sys/kernel/config/target/core/iblock_*/vol-*; do if [ -e "$b" ]; then echo "backstore $b"; fi; done
 volumes=$(lvs --noheadings -o lv_name ` + vgName + `)
-for v in $volumes; do case $v in vol-*) echo "logical volume $v";; esac; done`
+for v in $volumes; do case $v in vol-*) echo "logical volume $v";; esac; done
+kept=/var/lib/mallee/sp/exports.json
+if [ -e $kept ]; then sed -n '/"retired": \[$/,/\]/s/.*"lun": /retired LUN /p' $kept; fi`
 	found := map[string][]string{}
 	scripts := map[string]string{"san": san}
 	for _, n := range c.Nodes {
