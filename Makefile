@@ -81,13 +81,14 @@ unit: require-go ## tests that need neither root nor the lab, with the race dete
 	packages=$$(go list ./... | grep --invert-match '/test/e2e$$'); \
 	CGO_ENABLED=1 go test -race -timeout 10m $$packages
 
-# The operations of the model test that `make soak` carries out; `make unit` has 20000.
+# The operations of the model test that `make soak` carries out, from a new seed each
+# time; `make unit` has 20000, always the same.
 OPERATIONS ?= 1000000
 
 .PHONY: soak
 soak: require-go ## the model test of the connector for OPERATIONS (1000000) random operations
 	tools/debian-packages $(build_packages)
-	go test -timeout 60m -v -run '^TestModel$$' ./connector -operations $(OPERATIONS)
+	go test -timeout 60m -v -run '^TestModel$$' ./connector -operations $(OPERATIONS) -seed $$(date +%s)
 
 .PHONY: fuzz
 fuzz: require-go ## every fuzz test for FUZZTIME (30s) each; inputs that fail stay in testdata/fuzz

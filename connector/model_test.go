@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,9 +18,12 @@ import (
 	"github.com/mallee-io/mallee/internal/kerneltest"
 )
 
-// modelOperations is how many operations TestModel carries out at least; `make soak`
-// asks for more.
-var modelOperations = flag.Int64("operations", 20_000, "operations of TestModel")
+// What `make soak` asks for more of. The seed is fixed where nobody looks for new
+// failures: a test that fails now and then would be taken for the change's fault.
+var (
+	modelOperations = flag.Int64("operations", 20_000, "operations that TestModel carries out at least")
+	modelSeed       = flag.Uint64("seed", 1, "seed of the first hundred runs of TestModel; the next have the next")
+)
 
 // TestModel has a node, its SAN and everybody else on the machine do what they like,
 // at random and by a seed, while the connector attaches and detaches volumes and is
@@ -36,7 +40,11 @@ func TestModel(t *testing.T) {
 			t.Log(line)
 		}
 	}()
-	for done.Load() < *modelOperations {
+	defer flag.Set("rapid.seed", "0") //nolint:errcheck // it is a flag of rapid's, and a number
+	for seed := *modelSeed; done.Load() < *modelOperations; seed++ {
+		if err := flag.Set("rapid.seed", strconv.FormatUint(seed, 10)); err != nil {
+			t.Fatal(err)
+		}
 		rapid.Check(t, func(t *rapid.T) {
 			rapid.SyncTest(t, func(t *rapid.T) {
 				m := newModel(t)
@@ -172,8 +180,8 @@ func (m *model) quiesce() {
 			v.wish(func(w *modelWish) { w.attached = false })
 		}
 	}
-	for range 30 {
-		m.pass(20 * time.Second)
+	for range 200 {
+		m.pass(3 * time.Second)
 		if m.allReleased() {
 			break
 		}
