@@ -259,8 +259,10 @@ func (c *Connector) removeDisks(ctx context.Context, v Volume) error {
 			atLUN := s.Portal.Target == v.Target && disk.LUN == uint64(v.LUN)
 			switch {
 			case disk.WWID != v.WWID && !atLUN:
-			case disk.Map == "", atLUN && disk.MapUUID != multipath.UUIDPrefix+v.WWID && foreign(disk) == nil:
+			case disk.Map == "":
 				g.Go(func() error { return c.removeDisk(ctx, v, disk) })
+			case atLUN && disk.MapUUID != multipath.UUIDPrefix+v.WWID && foreign(disk) == nil:
+				g.Go(func() error { return c.removeMisused(ctx, v, disk) })
 			default: // the LUN must not become another volume's
 				return fmt.Errorf("%s is in map %s", disk.Name, disk.Map)
 			}
@@ -274,6 +276,17 @@ func (c *Connector) removeDisks(ctx context.Context, v Volume) error {
 	case <-ctx.Done():
 		return fmt.Errorf("a disk is not yet removed: %w", ctx.Err())
 	}
+}
+
+// removeMisused removes a disk at v's LUN that is in another volume's map, unless it
+// shows that it is rightly there: the SAN may have given the LUN away already. One
+// that does not answer carries nothing, and may be v when it comes back.
+func (c *Connector) removeMisused(ctx context.Context, v Volume, disk block.Disk) error {
+	wwid, err := c.disks.WWID(disk.Name, inquiryTimeout)
+	if err == nil && wwid == disk.WWID && wwid != v.WWID && disk.MapUUID == multipath.UUIDPrefix+wwid {
+		return nil
+	}
+	return c.removeDisk(ctx, v, disk)
 }
 
 func (c *Connector) removeDisk(ctx context.Context, v Volume, disk block.Disk) error {

@@ -192,3 +192,25 @@ func TestADiskWithAnotherSerialNumberIsATwin(t *testing.T) {
 		})
 	}
 }
+
+// A detach must not take from another volume what the SAN has given it since.
+func TestADetachLeavesADiskThatIsRightlyAnotherVolumes(t *testing.T) {
+	for _, test := range []struct {
+		name, taken, answer, mapOf string
+		removed                    bool
+	}{
+		{"another's by now, and in its map", other, other, other, false},
+		{"in the map of what was there before", other, wwid, other, true},
+		{"the volume, in another's map", wwid, wwid, other, true},
+		{"no answer", other, "", other, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			disk := &answering{answer: test.answer}
+			c := &Connector{log: slog.New(slog.DiscardHandler), disks: disk}
+			d := block.Disk{Name: "sdb", LUN: 5, WWID: test.taken, Map: "dm-7", MapUUID: "mpath-" + test.mapOf}
+			if err := c.removeMisused(t.Context(), vol(), d); err != nil || disk.deleted != test.removed {
+				t.Errorf("removed: %t, %v; want %t", disk.deleted, err, test.removed)
+			}
+		})
+	}
+}
