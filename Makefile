@@ -39,7 +39,7 @@ generate_packages := ca-certificates protobuf-compiler
 lab_packages := ca-certificates user-mode-linux mmdebstrap gpg iproute2 iptables util-linux openssl awscli python3-boto3 $(if $(filter qemu,$(BACKEND)),qemu-system-x86)
 
 # The packages with tests that run in the lab or as root; those are named TestLab….
-lab_tests := $(patsubst %/lab_test.go,./%,$(wildcard */lab_test.go internal/*/lab_test.go)) ./test/e2e
+lab_tests := $(patsubst %/lab_test.go,./%,$(wildcard */lab_test.go internal/*/lab_test.go test/identity/lab_test.go)) ./test/e2e
 
 ##@ Build
 

@@ -94,11 +94,9 @@ func start(t *testing.T) *world {
 	t.Cleanup(func() {
 		if t.Failed() {
 			text, _ := os.ReadFile(log.Name())
-			fmt.Fprintf(os.Stderr, "==> log of the node\n%s\n", lastLines(string(text), 400))
+			fmt.Fprintf(os.Stderr, "==> log of the node\n%s\n", lastLines(string(text), 100))
 		}
 	})
-	_, err = w.nc1.Spawn(t.Context(), "uevents", "udevadm", "monitor", "--kernel", "--property")
-	must(t, err)
 	w.san = target.Start(l.Machine("san"), os.Stderr)
 	w.node, err = hands.StartNode(patience(t, time.Minute), w.nc1, log)
 	must(t, err)
