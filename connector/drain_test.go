@@ -198,7 +198,8 @@ func TestMinPathsIsForTheHandOut(t *testing.T) {
 		v := through(a1, b1)
 		v.MinPaths = 2
 		k.fail(true, b1)
-		if status := k.run(c, v, 10); status.Up() != 1 || status.Ready || status.Device != "" || c.linked(v, "dm-0") {
+		status := k.run(c, v, 10)
+		if status.Up() != 0 || status.Ready || status.Map != "" || c.linked(v, "dm-0") || !strings.Contains(status.Paths[0].Reason, "made of 2 verified") {
 			t.Errorf("with one of two: %+v", status)
 		}
 		k.fail(false, b1)

@@ -18,9 +18,9 @@ const makeRetry = time.Second
 
 // makeMap makes v's map of the expected paths that have proved what they are, as
 // soon as they are enough, and returns the view of the machine with it; nil if there
-// is no map yet. multipathd would make it too, once udev is through with the disks, which
-// takes longer than all the rest; it takes over the one that it finds, and adds
-// the paths that come later.
+// is no map yet. multipathd would make it too, once udev is through with the disks,
+// which takes longer than all the rest; but it may only from now on. It takes over the
+// one that it finds, and adds the paths that come later.
 func (c *Connector) makeMap(ctx context.Context, state *volume, v Volume, now *view, status *Status) *view {
 	if status.Map != "" || time.Now().Before(state.makeAt) {
 		return nil
@@ -46,7 +46,13 @@ func (c *Connector) makeMap(ctx context.Context, state *volume, v Volume, now *v
 	for _, d := range paths {
 		spec.Paths = append(spec.Paths, dm.Number{Major: d.Major, Minor: d.Minor})
 	}
-	made, err := c.maps.CreateMultipath(spec)
+	// Not before the proof: as it is set up by default, multipathd makes a map of every
+	// disk with an identity that it may have.
+	var made dm.Device
+	err := c.allowed.Add(ctx, v.WWID)
+	if err == nil {
+		made, err = c.maps.CreateMultipath(spec)
+	}
 	if err == nil {
 		err = c.holdMap(state, made.Name)
 	}
@@ -55,7 +61,7 @@ func (c *Connector) makeMap(ctx context.Context, state *volume, v Volume, now *v
 	case errors.Is(err, dm.ErrExists): // multipathd was faster
 	case err != nil:
 		state.makeAt = time.Now().Add(makeRetry)
-		c.log.WarnContext(ctx, "cannot make the map; leaving it to multipathd", "wwid", v.WWID, "error", err)
+		c.log.WarnContext(ctx, "cannot make the map", "wwid", v.WWID, "error", err)
 		return nil
 	default:
 		c.log.InfoContext(ctx, "map made", "wwid", v.WWID, "map", made.Name, "paths", len(paths), "size_bytes", spec.SizeBytes)

@@ -71,6 +71,9 @@ func TestAProvedPathMakesTheMap(t *testing.T) {
 	if !status.Ready || status.Map != "dm-0" || status.Up() != 1 {
 		t.Errorf("%+v", status)
 	}
+	if text, _ := os.ReadFile(wwidsOf(m.Connector).File); !strings.Contains(string(text), "\n/"+wwid+"/\n") {
+		t.Errorf("multipathd may not have the map: its file holds %q", text)
+	}
 	want := []dm.Spec{{Name: wwid, UUID: "mpath-" + wwid, SizeBytes: 1 << 30, Paths: []dm.Number{{Major: 8, Minor: 16}}}}
 	if diff := cmp.Diff(want, *specs); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)

@@ -48,11 +48,6 @@ func (c *Connector) Repair(ctx context.Context, v Volume) (Status, error) {
 	}
 	state.probes.open()
 
-	// Before the first disk appears: without this line multipathd, as it is set
-	// up by default, makes no map, and takes none over.
-	if err := c.allowed.Add(ctx, v.WWID); err != nil {
-		return Status{}, err
-	}
 	now, err := c.looks.get(ctx)
 	if err != nil {
 		return Status{}, err
@@ -66,6 +61,12 @@ func (c *Connector) Repair(ctx context.Context, v Volume) (Status, error) {
 		}
 	}
 	m := now.mapOf(v.WWID)
+	if m.Name != "" {
+		// multipathd removes an idle map that it may not have when it is reconfigured.
+		if err := c.allowed.Add(ctx, v.WWID); err != nil {
+			return status, err
+		}
+	}
 	inMap := now.carrying(m)
 	c.proveStrays(ctx, state, v, now, m, status.Paths)
 	status.Paths = append(status.Paths, state.probes.recent()...)
@@ -205,7 +206,7 @@ func (c *Connector) path(ctx context.Context, state *volume, v Volume, portal Po
 		path.State, path.Reason = PathJoining, "its disk is just going or coming"
 		state.probes.again(session.ID)
 	default:
-		path.State, path.Reason = c.inMap(ctx, state, session.ID, m, probe)
+		path.State, path.Reason = c.inMap(ctx, state, v, session.ID, m, probe)
 		if probe.failed && path.State == PathUp {
 			// multipathd lets a path back in that answers, whatever it is by now.
 			state.probes.again(session.ID)
@@ -216,7 +217,7 @@ func (c *Connector) path(ctx context.Context, state *volume, v Volume, portal Po
 }
 
 // inMap tells how the kernel uses a verified disk.
-func (c *Connector) inMap(ctx context.Context, state *volume, session int, m dm.Map, pr probe) (PathState, string) {
+func (c *Connector) inMap(ctx context.Context, state *volume, v Volume, session int, m dm.Map, pr probe) (PathState, string) {
 	for _, p := range m.Paths {
 		if p.Major != pr.disk.Major || p.Minor != pr.disk.Minor {
 			continue
@@ -230,6 +231,9 @@ func (c *Connector) inMap(ctx context.Context, state *volume, session int, m dm.
 	if pr.disk.SizeBytes < pr.size {
 		// In the map it would hold up the others.
 		return PathJoining, fmt.Sprintf("verified; it has %d bytes, and the volume shall have %d", pr.disk.SizeBytes, pr.size)
+	}
+	if m.Name == "" {
+		return PathJoining, fmt.Sprintf("verified; the map is made of %d verified paths at least", v.minPaths())
 	}
 	if now := time.Now(); now.After(pr.addAt) {
 		state.probes.postpone(session, now.Add(adoptionPatience))
