@@ -107,10 +107,25 @@ func (c *Connector) detach(ctx context.Context, state *volume, v Volume) error {
 	if err := c.allowed.Remove(ctx, v.WWID); err != nil {
 		return err
 	}
-	c.mu.Lock()
-	state.name, state.target, state.portals, state.adoption = "", "", nil, adoption{}
-	c.mu.Unlock()
+	if c.renounce(state) {
+		return nil
+	}
 	return c.release(ctx, v.Target)
+}
+
+// renounce notes that a volume needs no session any more, and reports whether other
+// volumes need each of those that it had: then nothing is to be left.
+func (c *Connector) renounce(state *volume) (needed bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	had := state.portals
+	state.name, state.target, state.portals, state.adoption = "", "", nil, adoption{}
+	for p := range had {
+		if !c.wanted(p) {
+			return false
+		}
+	}
+	return len(had) > 0
 }
 
 // refuseIfOpen returns an *InUseError if v's map is open and stays so.

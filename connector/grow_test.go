@@ -137,6 +137,7 @@ var secondPortal = Portal{Addr: netip.MustParseAddrPort("10.107.1.201:3260"), TP
 // second shows session 2, to a portal that is not one of vol's, with the LUN as sdc.
 func (m *machine) second(state string) {
 	m.t.Helper()
+	m.write("dev/sdc", "no SCSI disk")
 	const base = "devices/platform/host3/session2"
 	for file, content := range map[string]string{
 		"iscsi_session/session2/ifacename":                    "mallee-default",

@@ -295,6 +295,7 @@ func (k *kernel) find(s *fakeSession) *fakeDisk {
 	k.write(d.dir()+"/inflight", "0 0")
 	k.write(d.dir()+"/uevent", "")
 	k.write(d.dir()+"/size", sectors)
+	k.write("dev/"+d.name, "no SCSI disk")
 	k.write(d.dir()+"/dev", numberOf(d.name).String())
 	k.write(filepath.Dir(filepath.Dir(d.dir()))+"/wwid", "naa."+d.wwid[1:])
 	k.link("block/"+d.name, d.dir())

@@ -76,7 +76,7 @@ func newConnector(t *testing.T, exit ...int) (*Connector, *journal) {
 	in := iscsi(c)
 	in.Run = command.Runner{Path: []string{dir}}
 	in.Sys, in.Etc, in.Lock = filepath.Join(dir, "sys"), dir, filepath.Join(dir, "lock")
-	tree := &playedDisks{Devices: block.Devices{Sys: in.Sys}}
+	tree := &playedDisks{Devices: block.Devices{Sys: in.Sys, Dev: filepath.Join(dir, "dev")}}
 	tree.inquire = tree.Devices.WWID
 	c.disks, c.devices, c.maps, c.daemon = tree, tree, &playedMaps{}, &multipath.Client{}
 	t.Cleanup(func() { settle(c) }) // before its files go

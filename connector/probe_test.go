@@ -3,6 +3,7 @@
 package connector
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +18,10 @@ import (
 func scanned(t *testing.T, c *Connector) {
 	dir := filepath.Join(diskTree(c).Sys, "class/iscsi_session/session1/device/target2:0:0/2:0:0:5")
 	if err := os.MkdirAll(filepath.Join(dir, "block", "sdb"), 0o755); err != nil {
+		t.Error(err)
+	}
+	node := filepath.Join(diskTree(c).Dev, "sdb")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(node), 0o755), os.WriteFile(node, nil, 0o600)); err != nil {
 		t.Error(err)
 	}
 	for file, content := range map[string]string{"state": "running\n", "block/sdb/size": sectors + "\n", "block/sdb/dev": "8:16\n"} {

@@ -61,7 +61,9 @@ func (d Devices) sessionDirs(session int) ([]string, error) {
 }
 
 // SessionDisk returns the disk at a LUN of an iSCSI session; found is false if
-// there is none. It costs the same however many others the session has.
+// there is none, or if it cannot be opened yet: sysfs shows a device before there is
+// a file of it in /dev (drivers/base/core.c, device_add), and its uevent comes last.
+// It costs the same however many others the session has.
 func (d Devices) SessionDisk(session int, lun uint64) (disk Disk, found bool, err error) {
 	dir := d.sys("class", "iscsi_session", fmt.Sprintf("session%d", session), "device")
 	entries, err := os.ReadDir(dir)
@@ -74,6 +76,9 @@ func (d Devices) SessionDisk(session int, lun uint64) (disk Disk, found bool, er
 			continue
 		}
 		disk, err = readDisk(filepath.Join(dir, e.Name(), fmt.Sprintf("%s:%d", address, lun)))
+		if err == nil {
+			err = unix.Access(d.dev(disk.Name), unix.F_OK)
+		}
 		if err == nil || !gone(err) {
 			return disk, err == nil, err
 		}
