@@ -11,8 +11,8 @@
 // what is there and goes on.
 //
 //   - A disk becomes a path only after a live INQUIRY has shown that it has the
-//     Volume's WWID, and has to show so again: every 20 seconds, within a second when
-//     the target tells of a change, and when its path has come back. Any other is
+//     Volume's WWID, and has to show so again: every few seconds (see patrol.go), within
+//     a second when the target tells of a change, and when its path has come back. Any other is
 //     removed and named in the Status; one that another tool holds is left to it.
 //   - The device is ready at the first verified path (MinPaths); a dead portal
 //     delays nothing.

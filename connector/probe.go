@@ -22,7 +22,7 @@ const (
 	// reconfigured under a session that never broke, and need not say so. When it
 	// does, the proof is good for doubtedFor: with each volume that is attached or
 	// detached the target says so of all.
-	provenFor  = 30 * time.Second
+	provenFor  = 90 * time.Second
 	doubtedFor = time.Second
 	// lunRetry is the pause before a LUN that was not there is looked for again.
 	lunRetry = 2 * time.Second
@@ -175,6 +175,19 @@ func (ps *probes) condemn(p *probe, err error) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	p.err, p.wrong = err, true
+}
+
+// condemnStray is condemn for a stray; what was found of the same disk when it was an
+// expected path is void, too.
+func (ps *probes) condemnStray(disk string, p *probe, err error) {
+	ps.condemn(p, err)
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	for _, of := range ps.session {
+		if of.disk.Name == disk && !of.running {
+			of.err, of.wrong = err, true
+		}
+	}
 }
 
 // probe returns what is known of v's LUN on session s, and starts a new look
@@ -434,7 +447,7 @@ func (ps *probes) startStray(disk string, size uint64, look func(condemn func(er
 	}
 	p.shall(size)
 	ps.start(p, func() (block.Disk, bool, error) {
-		return look(func(err error) { ps.condemn(p, err) })
+		return look(func(err error) { ps.condemnStray(disk, p, err) })
 	}, func(*probe) { wake() })
 }
 

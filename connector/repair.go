@@ -74,22 +74,47 @@ func (c *Connector) Repair(ctx context.Context, v Volume) (Status, error) {
 		state.before = usable(inMap)
 	}
 	list := findSurplus(v, wanted, now, m, inMap)
-	ready := status.Up()
-	for _, s := range list {
-		if s.usable && state.probes.proved(s.session.ID, s.disk.Name) {
-			ready++
-		}
-	}
 	c.drain(ctx, state, v, list, now, &status)
 	c.tidy(ctx, v.Target, now)
 	c.adopt(ctx, state, v, m)
-	if err := c.name(v, ready, &status); err != nil {
+	growth := c.grow(ctx, state, v, now, m, state.probes.ready(list, status), &status)
+	// All that may take a while is behind us: a patrol may have found out meanwhile that
+	// a path is another's.
+	state.probes.retract(&status)
+	if err := c.name(v, state.probes.ready(list, status), &status); err != nil {
 		return status, err
 	}
-	if err := c.grow(ctx, state, v, now, m, ready, &status); err != nil {
-		return status, err
+	if growth != nil {
+		return status, growth
 	}
 	return status, now.daemon
+}
+
+// ready returns how many paths carry I/O and have proved what they are: expected
+// ones and those that are draining.
+func (ps *probes) ready(draining []surplus, status Status) int {
+	n := status.Up()
+	for _, s := range draining {
+		if s.usable && ps.proved(s.session.ID, s.disk.Name) {
+			n++
+		}
+	}
+	return n
+}
+
+// retract takes back that a path is up whose disk has not kept its proof since.
+func (ps *probes) retract(status *Status) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	proven := map[string]bool{}
+	for _, p := range ps.session {
+		proven[p.disk.Name] = p.proven()
+	}
+	for i, p := range status.Paths {
+		if p.State == PathUp && !proven[p.Disk] {
+			status.Paths[i].State, status.Paths[i].Reason = PathJoining, "proving its identity again"
+		}
+	}
 }
 
 // observe tells how each expected path is, and starts what they need next.

@@ -29,6 +29,7 @@ func (c *Connector) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return c.watchEvents(ctx) })
 	g.Go(func() error { return c.watchSessions(ctx) })
+	g.Go(func() error { return c.patrol(ctx) })
 	if err := g.Wait(); !errors.Is(err, context.Canceled) {
 		return err
 	}
