@@ -218,6 +218,8 @@ func (c *Connector) path(ctx context.Context, state *volume, v Volume, portal Po
 	probe := c.probe(ctx, state, v, session, disk)
 	path.Disk = probe.disk.Name
 	switch {
+	case probe.wrong && (probe.running || probe.hurry) && disk.MapUUID == multipath.UUIDPrefix+v.WWID:
+		path.State, path.Reason = PathDown, probe.err.Error()+"; it is being taken out of the map"
 	case probe.wrong:
 		path.State, path.Reason = PathQuarantined, probe.err.Error()
 	case found && disk.Map != "" && disk.MapUUID != multipath.UUIDPrefix+v.WWID:

@@ -58,8 +58,8 @@ func testStranger(t *testing.T, w *world) {
 for s in /sys/class/iscsi_session/session*; do cat $s/ifacename; done
 ls /etc/iscsi/nodes/*/*
 ls /dev/mallee
-dmsetup ls --target multipath`
-	want := "default\ndefault\nNo devices found"
+dmsetup ls --target multipath | grep -v 'No devices found' || true`
+	want := "default\ndefault"
 	if diff := cmp.Diff(want, w.sh(t, script)); diff != "" {
 		t.Errorf("sessions, records, names and maps (-want +got):\n%s", diff)
 	}
