@@ -73,22 +73,21 @@ func (c *Connector) adopt(ctx context.Context, state *volume, v Volume, m dm.Map
 // volumes it is a megabyte of text.
 const knownFor = time.Second
 
-// knownMaps is what multipathd has told last.
+// knownMaps is what multipathd has told last. That it does not answer is shared
+// too: else all who wait would wait for it one after the other.
 type knownMaps struct {
 	mu   sync.Mutex
-	at   time.Time
+	at   time.Time // when that was
 	maps []multipath.Map
+	err  error
 }
 
 func (k *knownMaps) get(ctx context.Context, d daemon) ([]multipath.Map, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if time.Since(k.at) < knownFor {
-		return k.maps, nil
+	if k.at.IsZero() || time.Since(k.at) >= knownFor {
+		k.maps, k.err = d.Maps(ctx)
+		k.at = time.Now()
 	}
-	list, err := d.Maps(ctx)
-	if err == nil {
-		k.at, k.maps = time.Now(), list
-	}
-	return list, err
+	return k.maps, k.err
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/mallee-io/mallee/internal/dm"
 	"github.com/mallee-io/mallee/internal/multipath"
@@ -42,15 +44,42 @@ func (c *Connector) owner(state *volume, v Volume) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	// Links may be stale: after a flush of all maps, say, the kernel gives their
+	// numbers to others.
+	if here, err := c.reaches(m, v); err != nil || here {
+		return "", err
+	}
 	links, err := os.ReadDir(c.directory)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return "", err
 	}
 	for _, l := range links {
 		to, err := os.Readlink(filepath.Join(c.directory, l.Name()))
-		if err == nil && to == "../"+m.Name && l.Name() != v.Name+newLink {
+		if err == nil && to == "../"+m.Name && !strings.HasSuffix(l.Name(), newLink) {
 			return l.Name(), nil
 		}
 	}
 	return "", nil
+}
+
+// reaches reports whether a map has a path through a disk at v's LUN of v's target.
+func (c *Connector) reaches(m dm.Map, v Volume) (bool, error) {
+	sessions, err := c.initiator.Sessions()
+	if err != nil {
+		return false, err
+	}
+	for _, s := range sessions {
+		if s.Portal.Target != v.Target {
+			continue
+		}
+		d, found, err := c.disks.SessionDisk(s.ID, uint64(v.LUN))
+		if err != nil {
+			return false, err
+		}
+		inMap := func(p dm.Path) bool { return p.Major == d.Major && p.Minor == d.Minor }
+		if found && slices.ContainsFunc(m.Paths, inMap) {
+			return true, nil
+		}
+	}
+	return false, nil
 }

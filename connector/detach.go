@@ -16,6 +16,7 @@ import (
 	"github.com/mallee-io/mallee/internal/block"
 	"github.com/mallee-io/mallee/internal/dm"
 	"github.com/mallee-io/mallee/internal/multipath"
+	"github.com/mallee-io/mallee/internal/openiscsi"
 )
 
 // InUseError says that a device cannot be detached because it is open.
@@ -60,8 +61,12 @@ func (c *Connector) Detach(ctx context.Context, v Volume) error {
 	state := c.volume(v.WWID)
 	state.Lock()
 	defer state.Unlock()
-	if owner, err := c.owner(state, v); err != nil || owner != "" && owner != v.Name {
-		return err // it was refused for that, and never was here
+	owner, err := c.owner(state, v)
+	if err != nil {
+		return fmt.Errorf("cannot detach %s: %w", v.Name, err)
+	}
+	if owner != "" && owner != v.Name {
+		return nil // it was refused for that, and never was here
 	}
 	c.want(state, v.Target, nil)
 	if err := c.detach(ctx, state, v); err != nil {
@@ -275,11 +280,11 @@ func (c *Connector) removeDisks(ctx context.Context, v Volume) error {
 			switch {
 			case disk.WWID != v.WWID && !atLUN:
 			case disk.Map == "":
-				g.Go(func() error { return c.removeDisk(ctx, v, disk) })
+				g.Go(func() error { return c.diskRemoved(ctx, v, disk, c.disks.DeleteDisk(disk.Name)) })
 			case atLUN && disk.MapUUID != multipath.UUIDPrefix+v.WWID && foreign(disk) == nil:
-				g.Go(func() error { return c.removeMisused(ctx, v, disk) })
+				g.Go(func() error { return c.removeMisused(ctx, v, s, disk) })
 			default: // the LUN must not become another volume's
-				return fmt.Errorf("%s is in map %s", disk.Name, disk.Map)
+				g.Go(func() error { return fmt.Errorf("%s is in map %s", disk.Name, disk.Map) })
 			}
 		}
 	}
@@ -296,20 +301,21 @@ func (c *Connector) removeDisks(ctx context.Context, v Volume) error {
 // removeMisused removes a disk at v's LUN that is in another volume's map, unless it
 // shows that it is rightly there: the SAN may have given the LUN away already. One
 // that does not answer carries nothing, and may be v when it comes back.
-func (c *Connector) removeMisused(ctx context.Context, v Volume, disk block.Disk) error {
+func (c *Connector) removeMisused(ctx context.Context, v Volume, s openiscsi.Session, disk block.Disk) error {
 	wwid, err := c.disks.WWID(disk.Name, inquiryTimeout)
 	if err == nil && wwid == disk.WWID && wwid != v.WWID && disk.MapUUID == multipath.UUIDPrefix+wwid {
 		return nil
 	}
-	return c.removeDisk(ctx, v, disk)
+	return c.diskRemoved(ctx, v, disk, c.deleteDisk(s, disk))
 }
 
-func (c *Connector) removeDisk(ctx context.Context, v Volume, disk block.Disk) error {
-	if err := c.disks.DeleteDisk(disk.Name); err != nil {
+// diskRemoved notes that a disk was removed, unless that has failed.
+func (c *Connector) diskRemoved(ctx context.Context, v Volume, disk block.Disk, err error) error {
+	if err != nil {
 		return err
 	}
 	c.log.InfoContext(ctx, "disk removed", "wwid", v.WWID, "disk", disk.Name, "lun", disk.LUN,
-		"proof", "on a session of ours, by identity or LUN, in no map")
+		"proof", "on a session of ours, by identity or LUN, not rightly in another's map")
 	return nil
 }
 

@@ -208,7 +208,8 @@ func TestADetachLeavesADiskThatIsRightlyAnotherVolumes(t *testing.T) {
 			disk := &answering{answer: test.answer}
 			c := &Connector{log: slog.New(slog.DiscardHandler), disks: disk}
 			d := block.Disk{Name: "sdb", LUN: 5, WWID: test.taken, Map: "dm-7", MapUUID: "mpath-" + test.mapOf}
-			if err := c.removeMisused(t.Context(), vol(), d); err != nil || disk.deleted != test.removed {
+			disk.disk = d
+			if err := c.removeMisused(t.Context(), vol(), openiscsi.Session{ID: 1}, d); err != nil || disk.deleted != test.removed {
 				t.Errorf("removed: %t, %v; want %t", disk.deleted, err, test.removed)
 			}
 		})

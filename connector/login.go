@@ -93,12 +93,24 @@ func (c *Connector) loggingInAnywhere() bool {
 	return false
 }
 
-// logIn starts all attempts in one exchange with iscsid, and does not wait for
-// them: a dead portal must delay nobody.
+// logIn starts all attempts, and does not wait for them: a dead portal must delay
+// nobody. They share one exchange with iscsid, but for each that has a lost session
+// to end first, which may take as long as open-iscsi waits for the target's answer.
 func (c *Connector) logIn(ctx context.Context, due []attempt, chap CHAP) {
-	if len(due) == 0 {
-		return
+	var together []attempt
+	for _, a := range due {
+		if a.stale != nil {
+			c.logInTogether(ctx, []attempt{a}, chap)
+			continue
+		}
+		together = append(together, a)
 	}
+	if len(together) > 0 {
+		c.logInTogether(ctx, together, chap)
+	}
+}
+
+func (c *Connector) logInTogether(ctx context.Context, due []attempt, chap CHAP) {
 	// The logins outlive the call that asked for them, but belong to the same request
 	// in the log.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loginDeadline)

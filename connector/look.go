@@ -27,6 +27,15 @@ type view struct {
 	daemon   error                // why multipathd does not answer
 }
 
+// goodFor returns how long v is good while nothing changes. Nobody tells when a
+// multipathd that did not answer does again, and without one no map is made.
+func (v *view) goodFor() time.Duration {
+	if v.daemon != nil {
+		return retryInterval / 2
+	}
+	return viewFor
+}
+
 // found is a disk and the session that carries it.
 type found struct {
 	block.Disk
@@ -88,7 +97,7 @@ func (l *looks) get(ctx context.Context) (*view, error) {
 		return nil, ctx.Err()
 	}
 	defer func() { <-l.turn }()
-	if l.last != nil && l.seen >= changes && time.Since(l.at) < viewFor {
+	if l.last != nil && l.seen >= changes && time.Since(l.at) < l.last.goodFor() {
 		return l.last, nil
 	}
 	// Looks take no more than half of the time, so that in a storm more callers share

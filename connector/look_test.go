@@ -107,3 +107,20 @@ func TestALookThatFailsIsTakenAgain(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// multipathd comes back without an event, and who waits for it must find out.
+func TestAViewWithoutMultipathdIsGoodForAMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLooks(func() (*view, error) { return &view{daemon: errors.New("multipathd does not answer")}, nil })
+		l.listen(true)
+		get(t, l)
+		l.take = func() (*view, error) { return &view{}, nil }
+		if get(t, l).daemon == nil {
+			t.Error("looked again at once")
+		}
+		time.Sleep(retryInterval)
+		if err := get(t, l).daemon; err != nil {
+			t.Errorf("a call that tries again %s later is still told that %v", retryInterval, err)
+		}
+	})
+}
