@@ -30,8 +30,11 @@ type Path struct {
 	Reason     string // why it is not up; empty when it is
 }
 
-// Expected reports whether p is one of the paths that there should be.
-func (p Path) Expected() bool { return p.Text != "" }
+// Expected reports whether p is one of the paths that there should be. A node that is
+// older than the lists of labels and names tells no Text.
+func (p Path) Expected() bool {
+	return p.Text != "" || p.State != PathDraining && p.State != PathQuarantined
+}
 
 // ReachState tells whether a portal can be reached from a machine.
 type ReachState string
