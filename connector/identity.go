@@ -122,6 +122,7 @@ func (c *Connector) proveStray(ctx context.Context, v Volume, s openiscsi.Sessio
 	)}
 	condemn(twin)
 	if err := c.expel(ctx, v, s, disk, v.WWID); err != nil {
+		twin.stays = true
 		return fmt.Errorf("%w; %w", twin, err)
 	}
 	return twin

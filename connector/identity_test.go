@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -213,5 +214,47 @@ func TestADetachLeavesADiskThatIsRightlyAnotherVolumes(t *testing.T) {
 				t.Errorf("removed: %t, %v; want %t", disk.deleted, err, test.removed)
 			}
 		})
+	}
+}
+
+// Each verdict wakes whoever repairs the volume: a disk in its map that is another's,
+// and that another tool holds, must not have itself asked without end.
+func TestAStrayThatStaysIsAskedNowAndThen(t *testing.T) {
+	m := newMachine(t)
+	m.session("LOGGED_IN")
+	m.second("LOGGED_IN")
+	m.write("devices/platform/host3/session2/target3:0:0/3:0:0:5/block/sdc/holders/dm-7/dm/uuid", "LVM-of-somebody")
+	m.has(wwid, "dm-0")
+	m.say(pathsOf(`{"dev": "sdb", "dm_st": "active", "chk_st": "ready"}`, `{"dev": "sdc", "dm_st": "active", "chk_st": "ready"}`))
+	var asked atomic.Int32
+	diskTree(m.Connector).inquire = func(disk string, _ time.Duration) (string, error) {
+		if disk == "sdc" {
+			asked.Add(1)
+			return other, nil
+		}
+		return wwid, nil
+	}
+	for range 5 {
+		m.repair(vol())
+	}
+	if n := asked.Load(); n != 1 || m.deleted("sdc") {
+		t.Errorf("asked %d times within a moment, removed: %t", n, m.deleted("sdc"))
+	}
+}
+
+// While no malleed ran, somebody may have had all maps removed and made again.
+func TestALinkToANumberThatWasGivenAnewIsNoOwner(t *testing.T) {
+	m := newMachine(t)
+	m.session("LOGGED_IN")
+	m.say(mapOf(wwid, "dm-0", "sdb"))
+	m.has(wwid, "dm-0")
+	m.is("sdb", wwid)
+	another := vol()
+	another.Name = "vol-5e6f7a8b"
+	if err := m.link(another, "dm-0"); err != nil {
+		t.Fatal(err)
+	}
+	if status := m.repair(vol()); !status.Ready || !m.linked(vol(), "dm-0") {
+		t.Errorf("the volume was not handed out: %+v", status)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"sync"
 	"time"
@@ -411,23 +412,41 @@ func (c *Connector) proveStrays(ctx context.Context, state *volume, v Volume, no
 	for _, p := range expected {
 		known[p.Disk] = true
 	}
-	ctx = context.WithoutCancel(ctx)
+	strays := map[string]found{}
 	for _, p := range m.Paths {
 		if d, ok := now.byNumber[[2]uint32{p.Major, p.Minor}]; ok && !known[d.Name] && d.session.LoggedIn() {
-			s, disk := d.session, d.Disk
-			state.probes.startStray(disk.Name, v.SizeBytes, func(condemn func(error)) (block.Disk, bool, error) {
-				if err := c.proveStray(ctx, v, s, disk, condemn); err != nil {
-					_, wrong := errors.AsType[*refusal](err)
-					if wrong {
-						state.probes.exclude(s, err)
-					}
-					return disk, wrong, err
-				}
-				disk, err := c.remeasure(disk, v.SizeBytes)
-				return disk, false, err
-			}, state.news.Send)
+			strays[d.Name] = d
 		}
 	}
+	state.probes.forgetStrays(strays)
+	ctx = context.WithoutCancel(ctx)
+	for _, d := range strays {
+		state.probes.startStray(d.Name, v.SizeBytes, func(condemn func(error)) (block.Disk, bool, error) {
+			if err := c.proveStray(ctx, v, d.session, d.Disk, condemn); err != nil {
+				r, wrong := errors.AsType[*refusal](err)
+				if wrong {
+					state.probes.exclude(d.session, err)
+				}
+				if wrong && !r.stays {
+					return block.Disk{}, true, err
+				}
+				return d.Disk, wrong, err
+			}
+			disk, err := c.remeasure(d.Disk, v.SizeBytes)
+			return disk, false, err
+		}, state.news.Send)
+	}
+}
+
+// forgetStrays drops what was found of disks that are no strays now: they may be
+// expected by now, and what gets their names is another disk.
+func (ps *probes) forgetStrays(now map[string]found) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	maps.DeleteFunc(ps.stray, func(disk string, p *probe) bool {
+		_, stays := now[disk]
+		return !stays && !p.running
+	})
 }
 
 func (ps *probes) startStray(disk string, size uint64, look func(condemn func(error)) (block.Disk, bool, error), wake func()) {
@@ -440,8 +459,10 @@ func (ps *probes) startStray(disk string, size uint64, look func(condemn func(er
 		return
 	}
 	p := ps.stray[disk]
-	// A name is given anew to another disk: a verdict on the one before is void.
-	if p == nil || p.wrong && !p.running {
+	// A name is given anew: a verdict on a disk that was removed is void. That on one
+	// that could not be removed stands until the next look is due, or each look would
+	// make the next.
+	if p == nil || p.wrong && p.disk.Name == "" && !p.running {
 		p = &probe{}
 		ps.stray[disk] = p
 	}
