@@ -6,9 +6,10 @@
 //
 // A Volume says what there should be: which identity (WWID), behind which LUN,
 // through which portals. The portals are its ledger of expected paths: each is
-// accounted for in every Status, whether it is there or not. Between calls only
-// proofs of identity are kept, for seconds: after a crash the same call finds
-// what is there and goes on.
+// accounted for in every Status, whether it is there or not. What is kept between
+// calls (proofs of identity, the last look at the machine, pauses after a failure)
+// can all be found out again: after a crash the same call finds what is there and
+// goes on.
 //
 //   - A disk becomes a path only after a live INQUIRY has shown that it has the
 //     Volume's WWID, and has to show so again: every few seconds (see patrol.go), within
