@@ -33,6 +33,8 @@ func (c *Connector) makeMap(ctx context.Context, state *volume, v Volume, now *v
 		disk, ok := now.named(p.Disk)
 		switch {
 		case !ok || disk.Map != "" || !state.probes.proved(disk.session.ID, disk.Name):
+		case disk.session.Portal.Target != v.Target || disk.LUN != uint64(v.LUN) || disk.WWID != v.WWID:
+			// It has the name of the one that was proved, which is gone.
 		case disk.SizeBytes < v.SizeBytes || len(paths) > 0 && disk.SizeBytes != paths[0].SizeBytes:
 			// The kernel takes no path that is smaller than the map.
 		default:

@@ -231,3 +231,31 @@ func TestADoubtedDiskProvesItselfAgain(t *testing.T) {
 		t.Errorf("%+v, deleted %t", got, m.deleted("sdb"))
 	}
 }
+
+// The kernel gives the name of a disk that is gone to the next one.
+func TestNoMapIsMadeOfADiskThatHasTheNameOfOneThatWasProved(t *testing.T) {
+	const device = "devices/platform/host2/session1/target2:0:0/2:0:0:"
+	for name, replace := range map[string]func(*machine){
+		"at another LUN": func(m *machine) {
+			if err := os.Rename(filepath.Join(m.dir, device+"5"), filepath.Join(m.dir, device+"6")); err != nil {
+				m.t.Fatal(err)
+			}
+			m.write(device+"6/wwid", "naa."+other[1:])
+		},
+		"at the same LUN": func(m *machine) { m.write(device+"5/wwid", "naa."+other[1:]) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := alone(t)
+			specs := m.maker(nil)
+			if _, err := m.Repair(t.Context(), vol()); err != nil {
+				t.Fatal(err)
+			}
+			settle(m.Connector)
+			replace(m)
+			m.is("sdb", other)
+			if status := m.repair(vol()); status.Ready || len(*specs) != 0 {
+				t.Errorf("%d maps were made: %+v", len(*specs), status)
+			}
+		})
+	}
+}

@@ -117,7 +117,7 @@ func (ps *probes) confirm(b beat, err error) bool {
 	case b.probe.running || !b.probe.at.Equal(b.at):
 		return true
 	case err == nil:
-		b.probe.at, b.probe.doubted = time.Now(), false
+		b.probe.at = time.Now()
 		return true
 	case wrong:
 		b.probe.err, b.probe.wrong = err, true

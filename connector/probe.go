@@ -105,8 +105,10 @@ func (p *probe) proven() bool { return !p.at.IsZero() && p.err == nil }
 func (ps *probes) doubt(session int) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	if p := ps.session[session]; p != nil {
-		p.doubted = true
+	for id, p := range ps.session {
+		if session == 0 || id == session {
+			p.doubted = true
+		}
 	}
 	for _, p := range ps.stray {
 		p.doubted = true

@@ -229,7 +229,7 @@ func (c *Connector) path(ctx context.Context, state *volume, v Volume, portal Po
 		path.State, path.Reason = PathDown, probe.err.Error()
 	case probe.at.IsZero():
 		path.State, path.Reason = PathJoining, "proving its identity"
-	case !found || disk.Name != probe.disk.Name:
+	case !found || disk.Name != probe.disk.Name || disk.WWID != probe.disk.WWID: // a name is given anew
 		path.State, path.Reason = PathJoining, "its disk is just going or coming"
 		state.probes.again(session.ID)
 	default:

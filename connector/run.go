@@ -46,7 +46,7 @@ func (c *Connector) watchEvents(ctx context.Context) error {
 		switch e.Subsystem {
 		case "block", "scsi", "iscsi_session", "iscsi_connection", "net", "":
 			c.looks.changed()
-			if e.Doubt {
+			if e.Doubt || e.Lost {
 				c.doubt(e.Session)
 			}
 			c.event.Send()
@@ -82,8 +82,8 @@ func (c *Connector) watchSessions(ctx context.Context) error {
 	}
 }
 
-// doubt has the disks of a session prove their identity again at once: the target
-// has said that what is behind its LUNs has changed.
+// doubt has the disks of a session, or of all for 0, prove their identity again at
+// once: the target has said that what is behind its LUNs has changed, or may have.
 func (c *Connector) doubt(session int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
