@@ -280,7 +280,7 @@ func (c *Connector) removeDisks(ctx context.Context, v Volume) error {
 			switch {
 			case disk.WWID != v.WWID && !atLUN:
 			case disk.Map == "":
-				g.Go(func() error { return c.diskRemoved(ctx, v, disk, c.disks.DeleteDisk(disk.Name)) })
+				g.Go(func() error { return c.diskRemoved(ctx, v, disk, c.disks.DeleteDisk(s.ID, disk)) })
 			case atLUN && disk.MapUUID != multipath.UUIDPrefix+v.WWID && foreign(disk) == nil:
 				g.Go(func() error { return c.removeMisused(ctx, v, s, disk) })
 			default: // the LUN must not become another volume's

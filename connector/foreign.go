@@ -31,5 +31,5 @@ func (c *Connector) deleteDisk(s openiscsi.Session, d block.Disk) error {
 	if err := foreign(now); err != nil {
 		return err
 	}
-	return c.disks.DeleteDisk(d.Name)
+	return c.disks.DeleteDisk(s.ID, d)
 }

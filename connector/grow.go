@@ -100,7 +100,7 @@ func (c *Connector) dropDown(ctx context.Context, state *volume, v Volume, d fou
 	ctx = context.WithoutCancel(ctx)
 	state.probes.drop(d.Name, d.session.ID, func() {
 		defer c.looks.changed()
-		if err := c.disks.DeleteDisk(d.Name); err != nil {
+		if err := c.disks.DeleteDisk(d.session.ID, d.Disk); err != nil {
 			c.log.WarnContext(ctx, "a disk keeps the map from growing", "wwid", v.WWID, "disk", d.Name, "error", err)
 			return
 		}

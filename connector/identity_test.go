@@ -35,7 +35,7 @@ func (a *answering) WWID(string, time.Duration) (string, error) {
 	return a.answer, nil
 }
 
-func (a *answering) DeleteDisk(string) error {
+func (a *answering) DeleteDisk(int, block.Disk) error {
 	a.deleted = true
 	return nil
 }

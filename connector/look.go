@@ -15,7 +15,7 @@ import (
 
 // viewFor is how long a view of a machine is good on which nothing happens: the
 // kernel tells of every change of what is in it, and this is for what it does not.
-const viewFor = 2 * time.Minute
+const viewFor = 5 * time.Minute
 
 // view is what one look at the machine has found. All volumes share it, and
 // nobody changes it.

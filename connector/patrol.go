@@ -28,44 +28,57 @@ const (
 	patrolAge      = 2 * time.Second
 )
 
-// beat is a disk that a patrol asks.
+// beat is a path whose disk a patrol asks.
 type beat struct {
-	wwid  string
-	state *volume
-	probe *probe
-	disk  block.Disk
-	at    time.Time // of its last proof
+	wwid    string
+	session int
+	state   *volume
+	probe   *probe
+	at      time.Time // of its last proof
 }
 
 func (c *Connector) patrol(ctx context.Context) error {
 	tick := time.NewTicker(patrolInterval)
 	defer tick.Stop()
+	var list []beat
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-tick.C:
-			c.walk(ctx)
+			list = c.walk(ctx, list[:0])
 		}
 	}
 }
 
 // walk asks the disks whose turn it is. Of one that does not answer as it should,
 // Repair finds out what it is.
-func (c *Connector) walk(ctx context.Context) {
+// It writes the list of all that are due into buffer, for the next one: making a
+// thousand of them each second costs more than asking some.
+func (c *Connector) walk(ctx context.Context, buffer []beat) []beat {
 	now, err := c.looks.get(ctx)
 	if err != nil {
-		return // Repair tells
+		return buffer // Repair tells
 	}
-	beats := c.beats(now)
-	slices.SortFunc(beats, func(a, b beat) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.disk.Name, b.disk.Name)) })
+	due := c.due(buffer)
+	slices.SortFunc(due, func(a, b beat) int {
+		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.wwid, b.wwid), cmp.Compare(a.session, b.session))
+	})
 	var g errgroup.Group
 	g.SetLimit(patrolAtOnce)
-	for _, b := range beats[:min(len(beats), patrolAsks)] {
+	asked := 0
+	for _, b := range due {
+		disk, ok := b.asks(now)
+		if !ok {
+			continue
+		}
+		if asked++; asked > patrolAsks {
+			break
+		}
 		g.Go(func() error {
-			wwid, err := c.disks.WWID(b.disk.Name, inquiryTimeout)
+			wwid, err := c.disks.WWID(disk.Name, inquiryTimeout)
 			if err == nil && wwid != b.wwid {
-				err = &refusal{reason: fmt.Sprintf("LUN %d has identity %s, not %s", b.disk.LUN, wwid, b.wwid), stays: true}
+				err = &refusal{reason: fmt.Sprintf("LUN %d has identity %s, not %s", disk.LUN, wwid, b.wwid), stays: true}
 			}
 			if !b.state.probes.confirm(b, err) {
 				b.state.news.Send()
@@ -74,37 +87,42 @@ func (c *Connector) walk(ctx context.Context) {
 		})
 	}
 	_ = g.Wait() // none returns an error
+	return due
 }
 
-// beats returns the disks that have proved what they are, are in their map, and can
-// be asked.
-func (c *Connector) beats(now *view) []beat {
+// due appends the paths that have proved what they are, and not just now.
+func (c *Connector) due(list []beat) []beat {
+	before := time.Now().Add(-patrolAge)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var list []beat
 	for wwid, state := range c.volumes {
-		list = append(list, state.probes.beats(wwid, state, now)...)
+		list = state.probes.due(list, wwid, state, before)
 	}
 	return list
 }
 
-func (ps *probes) beats(wwid string, state *volume, now *view) []beat {
+func (ps *probes) due(list []beat, wwid string, state *volume, before time.Time) []beat {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	if ps.closed {
-		return nil
+		return list
 	}
-	var list []beat
 	for session, p := range ps.session {
-		if p.running || !p.proven() || time.Since(p.at) < patrolAge {
-			continue
-		}
-		d, ok := now.byNumber[[2]uint32{p.disk.Major, p.disk.Minor}]
-		if ok && d.Name == p.disk.Name && d.session.ID == session && d.session.LoggedIn() && d.MapUUID == multipath.UUIDPrefix+wwid && d.WWID == wwid {
-			list = append(list, beat{wwid, state, p, d.Disk, p.at})
+		if !p.running && p.proven() && !p.at.After(before) {
+			list = append(list, beat{wwid, session, state, p, p.at})
 		}
 	}
 	return list
+}
+
+// asks returns the disk of a path if it is in its map, and can be asked.
+func (b beat) asks(now *view) (disk block.Disk, ok bool) {
+	b.state.probes.mu.Lock()
+	disk = b.probe.disk
+	b.state.probes.mu.Unlock()
+	d, ok := now.byNumber[[2]uint32{disk.Major, disk.Minor}]
+	return d.Disk, ok && d.Name == disk.Name && d.session.ID == b.session && d.session.LoggedIn() &&
+		d.MapUUID == multipath.UUIDPrefix+b.wwid && d.WWID == b.wwid
 }
 
 // confirm notes what a disk has answered, unless it was looked at since, and reports

@@ -24,7 +24,7 @@ func TestAPatrolFindsADiskThatIsAnotherByNow(t *testing.T) {
 	}
 	m.age(2 * patrolAge)
 	news := m.Changed(wwid)
-	m.walk(t.Context())
+	m.walk(t.Context(), nil)
 	select {
 	case <-news:
 		t.Error("news of a disk that is what it was")
@@ -32,7 +32,7 @@ func TestAPatrolFindsADiskThatIsAnotherByNow(t *testing.T) {
 	}
 	m.age(2 * patrolAge)
 	m.is("sdb", other)
-	m.walk(t.Context())
+	m.walk(t.Context(), nil)
 	select {
 	case <-news:
 	default:
@@ -67,7 +67,7 @@ func TestAPatrolAsksTheOldestFirstAndNotAll(t *testing.T) {
 		return wwid, nil
 	}
 	for round := range 3 {
-		c.walk(t.Context())
+		c.walk(t.Context(), nil)
 		if len(asked) != (round+1)*patrolAsks {
 			t.Fatalf("round %d: %d disks were asked", round, len(asked))
 		}
@@ -75,7 +75,7 @@ func TestAPatrolAsksTheOldestFirstAndNotAll(t *testing.T) {
 			t.Errorf("the first who were asked are not the oldest: %v", asked)
 		}
 	}
-	c.walk(t.Context()) // all were asked just now
+	c.walk(t.Context(), nil) // all were asked just now
 	for disk, n := range asked {
 		if n != 1 {
 			t.Errorf("%s was asked %d times", disk, n)

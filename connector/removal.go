@@ -147,12 +147,14 @@ func (c *Connector) removeSurplus(ctx context.Context, state *volume, v Volume, 
 		return err
 	}
 	// In no map it is anybody's to take.
-	if disk, found, err := c.still(s); err != nil || !found {
+	disk, found, err := c.still(s)
+	if err != nil || !found {
 		return err
-	} else if disk.Map != "" {
+	}
+	if disk.Map != "" {
 		return fmt.Errorf("%s is in map %s again", name, disk.Map)
 	}
-	if err := c.disks.DeleteDisk(name); err != nil {
+	if err := c.disks.DeleteDisk(s.session.ID, disk); err != nil {
 		return err
 	}
 	c.log.InfoContext(ctx, "disk removed", "wwid", v.WWID, "disk", name, "lun", s.disk.LUN,

@@ -17,7 +17,10 @@ import (
 // session has logged in, is lost, or is back (drivers/scsi/scsi_transport_iscsi.c).
 const (
 	whileLoggingIn = 20 * time.Millisecond
+	whileWaiting   = 200 * time.Millisecond // for a portal that may be dead, and after loginTakes
 	whileLoggedIn  = time.Second
+
+	loginTakes = 3 * time.Second
 )
 
 // Run watches the kernel until ctx ends. While it does not run, calls that wait
@@ -58,25 +61,25 @@ func (c *Connector) watchEvents(ctx context.Context) error {
 // watchSessions wakes everybody when a session's state has changed.
 func (c *Connector) watchSessions(ctx context.Context) error {
 	var before map[int]string
+	var since time.Time // the latest login began
 	for {
-		if sessions, err := c.initiator.Sessions(); err == nil {
-			now := map[int]string{}
-			for _, s := range sessions {
-				now[s.ID] = s.State
-			}
-			if !maps.Equal(before, now) {
-				before = now
-				c.changed()
-			}
+		if now, err := c.initiator.States(); err == nil && !maps.Equal(before, now) {
+			before = now
+			c.changed()
 		}
 		started, pause := c.started.Wait(), whileLoggedIn
-		if c.loggingInAnywhere() {
+		switch {
+		case !c.loggingInAnywhere():
+		case time.Since(since) < loginTakes:
 			pause = whileLoggingIn
+		default:
+			pause = whileWaiting
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-started:
+			since = time.Now()
 		case <-time.After(pause):
 		}
 	}

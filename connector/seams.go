@@ -20,6 +20,7 @@ import (
 type initiator interface {
 	Name() (string, error)
 	Sessions() ([]openiscsi.Session, error)
+	States() (map[int]string, error)
 	Secret(openiscsi.Session) (openiscsi.Secret, error)
 	FindDevice(netDevice string) error
 	Login(ctx context.Context, portals []openiscsi.Portal, done func(openiscsi.Portal, error))
@@ -42,7 +43,7 @@ type disks interface {
 	ScanLUN(host int, lun uint64) error
 	WWID(disk string, timeout time.Duration) (string, error)
 	Rescan(disk string) error
-	DeleteDisk(disk string) error
+	DeleteDisk(session int, disk block.Disk) error
 	InFlight(disk string) (int, error)
 	ForgetPartitions(disk string) error
 }

@@ -65,25 +65,37 @@ func (d Devices) sessionDirs(session int) ([]string, error) {
 // a file of it in /dev (drivers/base/core.c, device_add), and its uevent comes last.
 // It costs the same however many others the session has.
 func (d Devices) SessionDisk(session int, lun uint64) (disk Disk, found bool, err error) {
-	dir := d.sys("class", "iscsi_session", fmt.Sprintf("session%d", session), "device")
-	entries, err := os.ReadDir(dir)
-	if err != nil && !gone(err) {
+	dir, err := d.lunDir(session, lun)
+	if err == nil {
+		disk, err = readDisk(dir)
+	}
+	if err == nil {
+		err = unix.Access(d.dev(disk.Name), unix.F_OK)
+	}
+	switch {
+	case gone(err):
+		return Disk{}, false, nil
+	case err != nil:
 		return Disk{}, false, err
 	}
+	return disk, true, nil
+}
+
+// lunDir returns the directory of the SCSI device that a LUN of a session has, if it
+// has one.
+func (d Devices) lunDir(session int, lun uint64) (string, error) {
+	dir := d.sys("class", "iscsi_session", fmt.Sprintf("session%d", session), "device")
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", err
+	}
 	for _, e := range entries {
-		address, ok := strings.CutPrefix(e.Name(), "target")
-		if !ok {
-			continue
-		}
-		disk, err = readDisk(filepath.Join(dir, e.Name(), fmt.Sprintf("%s:%d", address, lun)))
-		if err == nil {
-			err = unix.Access(d.dev(disk.Name), unix.F_OK)
-		}
-		if err == nil || !gone(err) {
-			return disk, err == nil, err
+		// host:channel:target. A session has no more than one.
+		if address, ok := strings.CutPrefix(e.Name(), "target"); ok {
+			return filepath.Join(dir, e.Name(), fmt.Sprintf("%s:%d", address, lun)), nil
 		}
 	}
-	return Disk{}, false, nil
+	return "", fs.ErrNotExist
 }
 
 func readDisk(dir string) (Disk, error) {
@@ -153,13 +165,29 @@ func attribute(file string) (string, error) {
 	return strings.TrimSpace(string(page[:n])), nil
 }
 
+// setAttribute writes an attribute of sysfs, which takes it whole in one write.
+func setAttribute(file, value string) error {
+	fd, err := unix.Open(file, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &fs.PathError{Op: "open", Path: file, Err: err}
+	}
+	defer unix.Close(fd)
+	for err = unix.EINTR; err == unix.EINTR; {
+		_, err = unix.Write(fd, []byte(value))
+	}
+	if err != nil {
+		return &fs.PathError{Op: "write", Path: file, Err: err}
+	}
+	return nil
+}
+
 // ScanLUN makes the kernel look for one LUN on one SCSI host, and returns when
 // it has looked. It may block for as long as the target does not answer.
 func (d Devices) ScanLUN(host int, lun uint64) error {
 	file := d.sys("class", "scsi_host", fmt.Sprintf("host%d", host), "scan")
 	// Channel and target of an iSCSI session are always 0
 	// (drivers/scsi/scsi_transport_iscsi.c, iscsi_user_scan_session).
-	if err := os.WriteFile(file, fmt.Appendf(nil, "0 0 %d", lun), 0); err != nil {
+	if err := setAttribute(file, fmt.Sprintf("0 0 %d", lun)); err != nil {
 		return fmt.Errorf("cannot scan LUN %d on host%d: %w", lun, host, err)
 	}
 	return nil
@@ -169,17 +197,22 @@ func (d Devices) ScanLUN(host int, lun uint64) error {
 // It may block for as long as the target does not answer; a disk that cannot be
 // asked keeps the size that it has, without an error.
 func (d Devices) Rescan(name string) error {
-	if err := os.WriteFile(d.sys("block", name, "device", "rescan"), []byte("1"), 0); err != nil {
+	if err := setAttribute(d.sys("block", name, "device", "rescan"), "1"); err != nil {
 		return fmt.Errorf("cannot rescan %s: %w", name, err)
 	}
 	return nil
 }
 
-// DeleteDisk makes the kernel forget a disk. One that is gone is success.
-func (d Devices) DeleteDisk(name string) error {
-	err := os.WriteFile(d.sys("block", name, "device", "delete"), []byte("1"), 0)
+// DeleteDisk makes the kernel forget a disk of a session. One that is gone is success,
+// also if another has its name or its LUN by now: the kernel is told all three at once,
+// as the file that it is written to.
+func (d Devices) DeleteDisk(session int, disk Disk) error {
+	dir, err := d.lunDir(session, disk.LUN)
+	if err == nil {
+		err = setAttribute(filepath.Join(dir, "block", disk.Name, "device", "delete"), "1")
+	}
 	if err != nil && !gone(err) {
-		return fmt.Errorf("cannot remove %s: %w", name, err)
+		return fmt.Errorf("cannot remove %s: %w", disk.Name, err)
 	}
 	return nil
 }
@@ -206,7 +239,7 @@ func (d Devices) InFlight(name string) (int, error) {
 // that udev's rules read the disk's identity anew. One that is gone is success.
 func (d Devices) Announce(name string) error {
 	// drivers/base/core.c, uevent_store.
-	err := os.WriteFile(d.sys("block", name, "uevent"), []byte("change"), 0)
+	err := setAttribute(d.sys("block", name, "uevent"), "change")
 	if err != nil && !gone(err) {
 		return fmt.Errorf("cannot announce %s to udev: %w", name, err)
 	}

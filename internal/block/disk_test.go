@@ -166,14 +166,26 @@ func TestDeleteDisk(t *testing.T) {
 	m := newMachine(t)
 	m.session(1, 2)
 	m.disk("sdb", 1, 2, 5, "running")
-	if err := m.devices().DeleteDisk("sdb"); err != nil {
-		t.Fatal(err)
+	m.session(3, 4)
+	wrote := func() string {
+		got, _ := os.ReadFile(filepath.Join(m.dir, "sys/block/sdb/device/delete"))
+		return string(got)
 	}
-	if got, _ := os.ReadFile(filepath.Join(m.dir, "sys/block/sdb/device/delete")); string(got) != "1" {
-		t.Errorf("wrote %q", got)
+	for what, gone := range map[string]struct {
+		session int
+		disk    block.Disk
+	}{
+		"name":    {1, block.Disk{Name: "sdx", LUN: 5}},
+		"LUN":     {1, block.Disk{Name: "sdb", LUN: 6}},
+		"disk":    {3, block.Disk{Name: "sdb", LUN: 5}},
+		"session": {5, block.Disk{Name: "sdb", LUN: 5}},
+	} {
+		if err := m.devices().DeleteDisk(gone.session, gone.disk); err != nil || wrote() != "" {
+			t.Errorf("of another %s: %v, wrote %q", what, err, wrote())
+		}
 	}
-	if err := m.devices().DeleteDisk("sdx"); err != nil {
-		t.Errorf("a disk that is gone: %v", err)
+	if err := m.devices().DeleteDisk(1, block.Disk{Name: "sdb", LUN: 5}); err != nil || wrote() != "1" {
+		t.Errorf("%v, wrote %q", err, wrote())
 	}
 }
 

@@ -110,14 +110,19 @@ func (p *Process) Rescan(name string) error {
 	})
 }
 
-// DeleteDisk has the kernel forget a disk: the one that has the name now.
-func (p *Process) DeleteDisk(name string) error {
+// DeleteDisk has the kernel forget a disk, if it has its name, LUN and session now.
+func (p *Process) DeleteDisk(session int, of block.Disk) error {
 	p.mu.Lock()
-	if d := p.named(name); d != nil && !p.killed() {
+	d := p.named(of.Name)
+	is := d != nil && d.session.id == session && d.lun == of.LUN
+	if is && !p.killed() {
 		p.removes(d)
 	}
 	p.mu.Unlock()
-	err := p.onDisk("delete", name, func(d *disk) error {
+	if !is {
+		return nil
+	}
+	err := p.onDisk("delete", of.Name, func(d *disk) error {
 		p.removeDisk(d)
 		return nil
 	})

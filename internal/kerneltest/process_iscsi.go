@@ -29,6 +29,16 @@ func (p *Process) Sessions() (list []openiscsi.Session, err error) {
 	return list, err
 }
 
+// States returns the states of the sessions, by ID.
+func (p *Process) States() (map[int]string, error) {
+	sessions, err := p.Sessions()
+	states := map[int]string{}
+	for _, s := range sessions {
+		states[s.ID] = s.State
+	}
+	return states, err
+}
+
 // Secret returns what a session proves itself with.
 func (p *Process) Secret(of openiscsi.Session) (secret openiscsi.Secret, err error) {
 	err = p.now(func() error {

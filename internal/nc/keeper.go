@@ -38,7 +38,7 @@ type keeper struct {
 // Pauses between two looks at a volume without any event.
 const (
 	whileWaiting  = time.Second
-	whileAttached = 15 * time.Second
+	whileAttached = time.Minute
 	whileIdle     = time.Minute
 )
 

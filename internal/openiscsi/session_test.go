@@ -109,6 +109,21 @@ func TestSessionsAreReadAsTheKernelShowsThem(t *testing.T) {
 	}
 }
 
+func TestStatesAreThoseOfAllSessions(t *testing.T) {
+	k := newKernel(t)
+	in := &openiscsi.Initiator{Sys: k.dir}
+	if got, err := in.States(); err != nil || len(got) != 0 {
+		t.Errorf("without the module: %v, %v", got, err)
+	}
+	k.login(10, 12, map[string]string{"state": "FAILED"}, nil)
+	k.login(2, 4, map[string]string{"ifacename": "default"}, nil) // another tool's
+	k.login(3, 5, map[string]string{"state": "-"}, nil)           // just going
+	got, err := in.States()
+	if diff := cmp.Diff(map[int]string{2: "LOGGED_IN", 10: "FAILED"}, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got)\n%s", err, diff)
+	}
+}
+
 // The address of a session is what stood in its record. Where a device is named it
 // tells the link, and the zone says nothing more.
 func TestSessionsShowWhatTheyAreBoundTo(t *testing.T) {
