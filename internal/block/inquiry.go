@@ -6,7 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"runtime"
 	"strings"
 	"time"
@@ -108,11 +108,12 @@ const (
 // inquire sends INQUIRY with EVPD set (SPC-4 §6.6).
 func (d Devices) inquire(name string, page byte, timeout time.Duration) ([]byte, error) {
 	// O_NONBLOCK opens a disk that is not ready too, and starts no media check.
-	f, err := os.OpenFile(d.dev(name), os.O_RDONLY|unix.O_NONBLOCK, 0)
+	file := d.dev(name)
+	fd, err := unix.Open(file, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, err
+		return nil, &fs.PathError{Op: "open", Path: file, Err: err}
 	}
-	defer f.Close()
+	defer unix.Close(fd)
 
 	// Not the usual 252: with target names of some 80 characters the page that
 	// LIO sends is longer.
@@ -136,7 +137,7 @@ func (d Devices) inquire(name string, page byte, timeout time.Duration) ([]byte,
 	pin.Pin(&data[0])
 	pin.Pin(&cmd[0])
 	pin.Pin(&sense[0])
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), sgIO, uintptr(unsafe.Pointer(&h))); errno != 0 {
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), sgIO, uintptr(unsafe.Pointer(&h))); errno != 0 {
 		return nil, errno
 	}
 	if h.status != 0 || h.hostStatus != 0 || h.driverStatus&0x0f != 0 {
