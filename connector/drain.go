@@ -128,6 +128,6 @@ func (c *Connector) keep(ctx context.Context, state *volume, v Volume, s surplus
 		return
 	}
 	if p := c.probe(ctx, state, v, s.session, s.disk); p.err == nil && !p.at.IsZero() && p.disk.Name == s.disk.Name {
-		c.inMap(ctx, state, v, s.session.ID, now.mapOf(v.WWID), p)
+		c.inMap(ctx, state, v, now, s.session.ID, p)
 	}
 }

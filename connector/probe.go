@@ -6,13 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
-	"sync"
 	"time"
 
 	"github.com/mallee-io/mallee/internal/block"
-	"github.com/mallee-io/mallee/internal/dm"
 	"github.com/mallee-io/mallee/internal/multipath"
 	"github.com/mallee-io/mallee/internal/openiscsi"
 )
@@ -31,39 +28,6 @@ const (
 	// removed, is looked for again.
 	quarantine = 30 * time.Second
 )
-
-// volume is what is remembered of a Volume between calls; all of it can be
-// found out again.
-type volume struct {
-	sync.Mutex        // serialises the calls for one WWID
-	name       string // of the Volume that is attached, see claim
-	// Guarded by Connector.mu; empty once the volume is being detached.
-	target  string
-	portals map[openiscsi.Portal]bool // that it is to be reached through
-
-	before   int       // usable paths when portals last changed, see drain; negative while that is not known
-	makeAt   time.Time // when a map may be made again after a failure
-	lost     error     // what a flush has failed with that no Detach has told yet
-	probes   probes
-	drain    drain
-	adoption adoption
-	news     broadcast // sent when the volume's probes have found something new
-}
-
-// probes are the looks at a volume's disks. They run beside the calls, since a
-// path that hangs must delay nobody.
-type probes struct {
-	mu      sync.Mutex
-	closed  bool
-	running int
-	ended   broadcast      // sent at the end of each
-	session map[int]*probe // the search for the LUN on a session, by the session's number
-	stray   map[string]*probe
-	drops   map[string]int // disks that are being removed, with their sessions
-
-	serial   string     // of the volume, see examine; empty while that is not known
-	excluded []excluded // for a time
-}
 
 // probe is the search for the LUN on one session and the proof of its identity,
 // or that proof of a disk alone.
@@ -101,48 +65,11 @@ func (p *probe) pause() time.Duration {
 // proven reports whether the last look has shown that the disk is the volume's.
 func (p *probe) proven() bool { return !p.at.IsZero() && p.err == nil }
 
-// doubt has what was found on a session proved again.
-func (ps *probes) doubt(session int) {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	for id, p := range ps.session {
-		if session == 0 || id == session {
-			p.doubted = true
-		}
-	}
-	for _, p := range ps.stray {
-		p.doubted = true
-	}
-}
-
 // shall notes the size that the disk shall have: a new one is looked for at once.
 func (p *probe) shall(size uint64) {
 	if p.size != size {
 		p.size, p.hurry = size, !p.at.IsZero()
 	}
-}
-
-// looking reports whether a look at session runs.
-func (ps *probes) looking(session int) bool {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	p := ps.session[session]
-	return p != nil && p.running
-}
-
-// proved reports whether the last look at a disk has shown that it is the
-// volume's.
-func (ps *probes) proved(session int, disk string) bool {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	stray, p := ps.stray[disk], ps.session[session]
-	if p != nil && p.disk.Name != disk {
-		p = nil
-	}
-	if stray != nil && stray.wrong || p != nil && p.wrong {
-		return false // whichever of the two is the later
-	}
-	return stray != nil && stray.proven() || p != nil && p.proven()
 }
 
 // start runs look for p beside the caller, if that is due. ps is locked.
@@ -169,28 +96,6 @@ func (ps *probes) start(p *probe, look func() (block.Disk, bool, error), news fu
 		}
 		ps.ended.Send()
 	}()
-}
-
-// condemn notes that p's disk has answered that it is no path of the volume, although
-// the look goes on: its removal waits for what is in flight, and an earlier proof
-// must serve for nothing more.
-func (ps *probes) condemn(p *probe, err error) {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	p.err, p.wrong = err, true
-}
-
-// condemnStray is condemn for a stray; what was found of the same disk when it was an
-// expected path is void, too.
-func (ps *probes) condemnStray(disk string, p *probe, err error) {
-	ps.condemn(p, err)
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	for _, of := range ps.session {
-		if of.disk.Name == disk && !of.running {
-			of.err, of.wrong = err, true
-		}
-	}
 }
 
 // probe returns what is known of v's LUN on session s, and starts a new look
@@ -242,125 +147,6 @@ func (c *Connector) stillProves(v Volume, disk block.Disk) bool {
 	return err == nil && wwid == v.WWID && disk.WWID == v.WWID
 }
 
-// fail notes that the kernel has found the path of a session bad: what comes back
-// may be another disk.
-func (ps *probes) fail(session int) {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	if p := ps.session[session]; p != nil {
-		p.failed = true
-	}
-}
-
-// again has the disk of a session looked for anew: another is there by now.
-func (ps *probes) again(session int) {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	if p := ps.session[session]; p != nil {
-		p.hurry = true
-	}
-}
-
-// suspect has a disk prove itself again at once.
-func (ps *probes) suspect(disk string) {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	if p := ps.stray[disk]; p != nil {
-		p.hurry = true
-	}
-	for _, p := range ps.session {
-		if p.disk.Name == disk {
-			p.hurry = true
-		}
-	}
-}
-
-// forget drops what was found on a session: after a loss it proves itself anew.
-func (ps *probes) forget(session int) {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	delete(ps.session, session)
-}
-
-// drop runs remove beside the caller, unless that of the same disk runs already
-// or the disk is being looked at: a look that ends after the removal would judge
-// whatever has got the name by then.
-func (ps *probes) drop(disk string, session int, remove func()) (started bool) {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	stray, look := ps.stray[disk], ps.session[session]
-	if _, runs := ps.drops[disk]; ps.closed || runs || stray != nil && stray.running || look != nil && look.running {
-		return false
-	}
-	delete(ps.stray, disk)
-	delete(ps.session, session)
-	if ps.drops == nil {
-		ps.drops = map[string]int{}
-	}
-	ps.drops[disk] = session
-	ps.running++
-	go func() {
-		remove()
-		ps.mu.Lock()
-		delete(ps.drops, disk)
-		ps.running--
-		ps.mu.Unlock()
-		ps.ended.Send()
-	}()
-	return true
-}
-
-// postpone notes when multipathd may next be asked to add a session's disk.
-func (ps *probes) postpone(session int, until time.Time) {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	if p := ps.session[session]; p != nil {
-		p.addAt = until
-	}
-}
-
-// refuse notes that multipathd would not add a session's disk, and returns how
-// often that has been so.
-func (ps *probes) refuse(session int) int {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	p := ps.session[session]
-	if p == nil {
-		return 0
-	}
-	p.refused++
-	return p.refused
-}
-
-// close stops new looks, waits until those that run have ended (one that scans
-// would bring back a disk that was just removed), and drops what was found.
-func (ps *probes) close(ctx context.Context) error {
-	for {
-		ended := ps.ended.Wait()
-		ps.mu.Lock()
-		ps.closed = true
-		running := ps.running
-		if running == 0 {
-			ps.session, ps.stray, ps.serial = nil, nil, ""
-		}
-		ps.mu.Unlock()
-		if running == 0 {
-			return nil
-		}
-		select {
-		case <-ended:
-		case <-ctx.Done():
-			return fmt.Errorf("a look at a path has not ended: %w", ctx.Err())
-		}
-	}
-}
-
-func (ps *probes) open() {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	ps.closed = false
-}
-
 // look finds v's LUN on session s, scanning for it if need be, and has it prove
 // its identity. Wrong is true if what was found is not to be a path of v; then disk
 // is empty unless it is still there.
@@ -404,74 +190,6 @@ func (c *Connector) find(ctx context.Context, v Volume, s openiscsi.Session) (bl
 		err = fmt.Errorf("the target shows no LUN %d here", v.LUN)
 	}
 	return disk, err
-}
-
-// proveStrays has every disk in v's map that is none of its expected paths prove
-// its identity too: multipathd takes back a disk whose LUN has become another's
-// without looking. Disks of sessions that are not ours are not ours to judge.
-func (c *Connector) proveStrays(ctx context.Context, state *volume, v Volume, now *view, m dm.Map, expected []Path) {
-	known := map[string]bool{}
-	for _, p := range expected {
-		known[p.Disk] = true
-	}
-	strays := map[string]found{}
-	for _, p := range m.Paths {
-		if d, ok := now.byNumber[[2]uint32{p.Major, p.Minor}]; ok && !known[d.Name] && d.session.LoggedIn() {
-			strays[d.Name] = d
-		}
-	}
-	state.probes.forgetStrays(strays)
-	ctx = context.WithoutCancel(ctx)
-	for _, d := range strays {
-		state.probes.startStray(d.Name, v.SizeBytes, func(condemn func(error)) (block.Disk, bool, error) {
-			if err := c.proveStray(ctx, v, d.session, d.Disk, condemn); err != nil {
-				r, wrong := errors.AsType[*refusal](err)
-				if wrong {
-					state.probes.exclude(d.session, err)
-				}
-				if wrong && !r.stays {
-					return block.Disk{}, true, err
-				}
-				return d.Disk, wrong, err
-			}
-			disk, err := c.remeasure(d.Disk, v.SizeBytes)
-			return disk, false, err
-		}, state.news.Send)
-	}
-}
-
-// forgetStrays drops what was found of disks that are no strays now: they may be
-// expected by now, and what gets their names is another disk.
-func (ps *probes) forgetStrays(now map[string]found) {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	maps.DeleteFunc(ps.stray, func(disk string, p *probe) bool {
-		_, stays := now[disk]
-		return !stays && !p.running
-	})
-}
-
-func (ps *probes) startStray(disk string, size uint64, look func(condemn func(error)) (block.Disk, bool, error), wake func()) {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	if ps.stray == nil {
-		ps.stray = map[string]*probe{}
-	}
-	if _, runs := ps.drops[disk]; runs {
-		return
-	}
-	p := ps.stray[disk]
-	// A name is given anew: a verdict on a disk that was removed is void. That on one
-	// that could not be removed stands until the next look is due, or each look would
-	// make the next.
-	if p == nil || p.wrong && p.disk.Name == "" && !p.running {
-		p = &probe{}
-		ps.stray[disk] = p
-	}
-	p.shall(size)
-	ps.start(p, func() (block.Disk, bool, error) {
-		return look(func(err error) { ps.condemnStray(disk, p, err) })
-	}, func(*probe) { wake() })
 }
 
 // awaitDisk waits for the disk of a LUN that was just scanned: the kernel makes

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/mallee-io/mallee/internal/block"
-	"github.com/mallee-io/mallee/internal/dm"
 	"github.com/mallee-io/mallee/internal/multipath"
 	"github.com/mallee-io/mallee/internal/openiscsi"
 )
@@ -76,7 +75,9 @@ func (c *Connector) Repair(ctx context.Context, v Volume) (Status, error) {
 	list := findSurplus(v, wanted, now, m, inMap)
 	c.drain(ctx, state, v, list, now, &status)
 	c.tidy(ctx, v.Target, now)
-	c.adopt(ctx, state, v, m)
+	if now.daemon == nil {
+		c.adopt(ctx, state, v, m)
+	}
 	growth := c.grow(ctx, state, v, now, m, state.probes.ready(list, status), &status)
 	// All that may take a while is behind us: a patrol may have found out meanwhile that
 	// a path is another's.
@@ -119,12 +120,11 @@ func (ps *probes) retract(status *Status) {
 
 // observe tells how each expected path is, and starts what they need next.
 func (c *Connector) observe(ctx context.Context, state *volume, v Volume, now *view) Status {
-	m := now.mapOf(v.WWID)
-	status := Status{Map: m.Name, Paths: make([]Path, len(v.Portals))}
+	status := Status{Map: now.mapOf(v.WWID).Name, Paths: make([]Path, len(v.Portals))}
 	var due []attempt
 	for i, portal := range v.Portals {
 		var a *attempt
-		status.Paths[i], a = c.path(ctx, state, v, portal, now, m)
+		status.Paths[i], a = c.path(ctx, state, v, portal, now)
 		if a != nil {
 			due = append(due, *a)
 		}
@@ -178,7 +178,7 @@ func (c *Connector) volume(wwid string) *volume {
 
 // path tells how one expected path is, and starts what it needs next. Due is not
 // nil when that is a login.
-func (c *Connector) path(ctx context.Context, state *volume, v Volume, portal Portal, now *view, m dm.Map) (_ Path, due *attempt) {
+func (c *Connector) path(ctx context.Context, state *volume, v Volume, portal Portal, now *view) (_ Path, due *attempt) {
 	path := Path{Portal: portal.Addr, NetDevice: portal.NetDevice, State: PathMissing}
 	p, err := portal.session(v.Target)
 	if err != nil {
@@ -233,7 +233,7 @@ func (c *Connector) path(ctx context.Context, state *volume, v Volume, portal Po
 		path.State, path.Reason = PathJoining, "its disk is just going or coming"
 		state.probes.again(session.ID)
 	default:
-		path.State, path.Reason = c.inMap(ctx, state, v, session.ID, m, probe)
+		path.State, path.Reason = c.inMap(ctx, state, v, now, session.ID, probe)
 		if probe.failed && path.State == PathUp {
 			// multipathd lets a path back in that answers, whatever it is by now.
 			state.probes.again(session.ID)
@@ -244,7 +244,8 @@ func (c *Connector) path(ctx context.Context, state *volume, v Volume, portal Po
 }
 
 // inMap tells how the kernel uses a verified disk.
-func (c *Connector) inMap(ctx context.Context, state *volume, v Volume, session int, m dm.Map, pr probe) (PathState, string) {
+func (c *Connector) inMap(ctx context.Context, state *volume, v Volume, now *view, session int, pr probe) (PathState, string) {
+	m := now.mapOf(v.WWID)
 	for _, p := range m.Paths {
 		if p.Major != pr.disk.Major || p.Minor != pr.disk.Minor {
 			continue
@@ -262,8 +263,11 @@ func (c *Connector) inMap(ctx context.Context, state *volume, v Volume, session 
 	if m.Name == "" {
 		return PathJoining, fmt.Sprintf("verified; the map is made of %d verified paths at least", v.minPaths())
 	}
-	if now := time.Now(); now.After(pr.addAt) {
-		state.probes.postpone(session, now.Add(adoptionPatience))
+	if now.daemon != nil { // each question would wait until its time is over
+		return PathJoining, "verified; " + now.daemon.Error()
+	}
+	if time.Now().After(pr.addAt) {
+		state.probes.postpone(session, time.Now().Add(adoptionPatience))
 		if err := c.daemon.AddPath(ctx, pr.disk.Name); err != nil {
 			return PathJoining, c.refused(ctx, state, session, pr.disk.Name, err)
 		}
