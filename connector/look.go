@@ -53,14 +53,19 @@ type looks struct {
 	changes   uint64 // that have been heard of
 
 	last *view
-	at   time.Time // when the last look began
-	end  time.Time // when it ended
-	took time.Duration
+	at   time.Time     // when the last look began
+	debt time.Duration // that looks have taken, less the time between them up to paid
+	paid time.Time
 	seen uint64 // changes when it began
 }
 
-// longestPause bounds the pause between two looks.
-const longestPause = 200 * time.Millisecond
+// Looks take no more than half of the time, so that in a storm more callers share
+// each. But an attach that is alone needs a few in a row at once, which may take
+// burstTakes together. longestPause bounds the pause between two.
+const (
+	burstTakes   = 100 * time.Millisecond
+	longestPause = 200 * time.Millisecond
+)
 
 func newLooks(take func() (*view, error)) *looks {
 	return &looks{take: take, turn: make(chan struct{}, 1)}
@@ -100,11 +105,9 @@ func (l *looks) get(ctx context.Context) (*view, error) {
 	if l.last != nil && l.seen >= changes && time.Since(l.at) < l.last.goodFor() {
 		return l.last, nil
 	}
-	// Looks take no more than half of the time, so that in a storm more callers share
-	// each.
-	if pause := l.took - time.Since(l.end); pause > 0 {
+	if pause := l.owes() - burstTakes; pause > 0 {
 		select {
-		case <-time.After(min(pause, longestPause)):
+		case <-time.After(pause):
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
@@ -112,16 +115,25 @@ func (l *looks) get(ctx context.Context) (*view, error) {
 	l.mu.Lock()
 	l.seen = l.changes
 	l.mu.Unlock()
+	l.owes()
 	l.at = time.Now()
 	v, err := l.take()
-	l.end = time.Now()
-	l.took = l.end.Sub(l.at)
+	l.paid = time.Now()
+	l.debt = min(l.debt+l.paid.Sub(l.at), burstTakes+longestPause)
 	if err != nil {
 		l.last = nil
 		return nil, err
 	}
 	l.last = v
 	return v, nil
+}
+
+// owes returns for how long nobody should look, so that looks take half of the time.
+func (l *looks) owes() time.Duration {
+	now := time.Now()
+	l.debt = max(0, l.debt-now.Sub(l.paid))
+	l.paid = now
+	return l.debt
 }
 
 // takeView looks at the machine.

@@ -124,3 +124,34 @@ func TestAViewWithoutMultipathdIsGoodForAMoment(t *testing.T) {
 		}
 	})
 }
+
+// Whoever is alone does not wait for the time that the former looks have taken; a
+// storm leaves the machine half of its time.
+func TestLooksTakeHalfOfTheTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const takes = 20 * time.Millisecond
+		l := newLooks(func() (*view, error) {
+			time.Sleep(takes)
+			return &view{}, nil
+		})
+		l.listen(true)
+		some := func(n int) time.Duration {
+			begin := time.Now()
+			for range n {
+				l.changed()
+				get(t, l)
+			}
+			return time.Since(begin)
+		}
+		if took := some(5); took != 5*takes {
+			t.Errorf("five looks of %v in a row took %v", takes, took)
+		}
+		if took := some(100); took < 190*takes || took > 210*takes {
+			t.Errorf("a hundred more took %v", took)
+		}
+		time.Sleep(burstTakes)
+		if took := some(3); took != 3*takes {
+			t.Errorf("%v after the storm three took %v", burstTakes, took)
+		}
+	})
+}
