@@ -13,6 +13,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mallee-io/mallee/internal/sysfs"
 )
 
 // SizeBytes returns the size of a device, a disk or a map.
@@ -37,7 +39,7 @@ func (d Devices) SizeOf(major, minor uint32) (name string, bytes uint64, err err
 // readSize reads the attribute size, which is in units of 512 bytes whatever the
 // device's own blocks are (block/genhd.c, part_size_show).
 func readSize(dir string) (uint64, error) {
-	text, err := attribute(filepath.Join(dir, "size"))
+	text, err := sysfs.Read(filepath.Join(dir, "size"))
 	if err != nil {
 		return 0, err
 	}

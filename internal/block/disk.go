@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mallee-io/mallee/internal/sysfs"
 )
 
 // Disk is a SCSI disk that a session carries.
@@ -114,13 +116,13 @@ func readDisk(dir string) (Disk, error) {
 	}
 	disk := Disk{Name: names[0].Name(), LUN: lun}
 	// "naa." and the digits (drivers/scsi/scsi_lib.c, scsi_vpd_lun_id).
-	wwid, _ := attribute(filepath.Join(dir, "wwid"))
+	wwid, _ := sysfs.Read(filepath.Join(dir, "wwid"))
 	if digits, ok := strings.CutPrefix(wwid, "naa."); ok {
 		disk.WWID = "3" + digits
 	}
 	page, _ := os.ReadFile(filepath.Join(dir, "vpd_pg80"))
 	disk.Serial = parseSerial(page)
-	number, err := attribute(filepath.Join(dir, "block", disk.Name, "dev"))
+	number, err := sysfs.Read(filepath.Join(dir, "block", disk.Name, "dev"))
 	if err != nil {
 		return Disk{}, err
 	}
@@ -142,41 +144,10 @@ func (d *Disk) readChanging(dir string) (err error) {
 		if !strings.HasPrefix(h.Name(), "dm-") {
 			continue
 		}
-		uuid, err := attribute(filepath.Join(dir, "holders", h.Name(), "dm", "uuid"))
+		uuid, err := sysfs.Read(filepath.Join(dir, "holders", h.Name(), "dm", "uuid"))
 		if err == nil { // it is not just going
 			d.Map, d.MapUUID = h.Name(), uuid
 		}
-	}
-	return nil
-}
-
-// attribute reads an attribute of sysfs, which comes whole in one read of a page.
-func attribute(file string) (string, error) {
-	fd, err := unix.Open(file, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return "", &fs.PathError{Op: "open", Path: file, Err: err}
-	}
-	defer unix.Close(fd)
-	var page [4096]byte
-	n, err := unix.Read(fd, page[:])
-	if err != nil {
-		return "", &fs.PathError{Op: "read", Path: file, Err: err}
-	}
-	return strings.TrimSpace(string(page[:n])), nil
-}
-
-// setAttribute writes an attribute of sysfs, which takes it whole in one write.
-func setAttribute(file, value string) error {
-	fd, err := unix.Open(file, unix.O_WRONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return &fs.PathError{Op: "open", Path: file, Err: err}
-	}
-	defer unix.Close(fd)
-	for err = unix.EINTR; err == unix.EINTR; {
-		_, err = unix.Write(fd, []byte(value))
-	}
-	if err != nil {
-		return &fs.PathError{Op: "write", Path: file, Err: err}
 	}
 	return nil
 }
@@ -187,7 +158,7 @@ func (d Devices) ScanLUN(host int, lun uint64) error {
 	file := d.sys("class", "scsi_host", fmt.Sprintf("host%d", host), "scan")
 	// Channel and target of an iSCSI session are always 0
 	// (drivers/scsi/scsi_transport_iscsi.c, iscsi_user_scan_session).
-	if err := setAttribute(file, fmt.Sprintf("0 0 %d", lun)); err != nil {
+	if err := sysfs.Write(file, fmt.Sprintf("0 0 %d", lun)); err != nil {
 		return fmt.Errorf("cannot scan LUN %d on host%d: %w", lun, host, err)
 	}
 	return nil
@@ -197,7 +168,7 @@ func (d Devices) ScanLUN(host int, lun uint64) error {
 // It may block for as long as the target does not answer; a disk that cannot be
 // asked keeps the size that it has, without an error.
 func (d Devices) Rescan(name string) error {
-	if err := setAttribute(d.sys("block", name, "device", "rescan"), "1"); err != nil {
+	if err := sysfs.Write(d.sys("block", name, "device", "rescan"), "1"); err != nil {
 		return fmt.Errorf("cannot rescan %s: %w", name, err)
 	}
 	return nil
@@ -209,7 +180,7 @@ func (d Devices) Rescan(name string) error {
 func (d Devices) DeleteDisk(session int, disk Disk) error {
 	dir, err := d.lunDir(session, disk.LUN)
 	if err == nil {
-		err = setAttribute(filepath.Join(dir, "block", disk.Name, "device", "delete"), "1")
+		err = sysfs.Write(filepath.Join(dir, "block", disk.Name, "device", "delete"), "1")
 	}
 	if err != nil && !gone(err) {
 		return fmt.Errorf("cannot remove %s: %w", disk.Name, err)
@@ -239,7 +210,7 @@ func (d Devices) InFlight(name string) (int, error) {
 // that udev's rules read the disk's identity anew. One that is gone is success.
 func (d Devices) Announce(name string) error {
 	// drivers/base/core.c, uevent_store.
-	err := setAttribute(d.sys("block", name, "uevent"), "change")
+	err := sysfs.Write(d.sys("block", name, "uevent"), "change")
 	if err != nil && !gone(err) {
 		return fmt.Errorf("cannot announce %s to udev: %w", name, err)
 	}

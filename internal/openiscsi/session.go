@@ -3,7 +3,6 @@
 package openiscsi
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -16,6 +15,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mallee-io/mallee/internal/sysfs"
 )
 
 // Session is a session of ours as the kernel shows it.
@@ -144,24 +145,13 @@ func (in *Initiator) session(name string) (s Session, ok bool, err error) {
 	return s, true, nil
 }
 
-// attribute reads one attribute, with three system calls where os.ReadFile makes
-// nine: all is read anew whenever the kernel's devices change. sysfs gives a
-// whole attribute to one read, at most a page; it answers ENODEV, not ENOENT, for
-// one that goes while it is read (fs/kernfs/file.c), and "(null)" for one that
-// iscsid has not yet set.
+// attribute reads one attribute. It answers ENODEV, not ENOENT, for one that goes while
+// it is read (fs/kernfs/file.c), and "(null)" for one that iscsid has not yet set.
 func attribute(dir, name string) (string, error) {
-	file := dir + "/" + name
-	fd, err := unix.Open(file, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	value, err := sysfs.Read(dir + "/" + name)
 	if err != nil {
-		return "", &fs.PathError{Op: "open", Path: file, Err: err}
+		return "", err
 	}
-	defer unix.Close(fd)
-	var page [4096]byte
-	n, err := unix.Read(fd, page[:])
-	if err != nil {
-		return "", &fs.PathError{Op: "read", Path: file, Err: err}
-	}
-	value := string(bytes.TrimSpace(page[:n]))
 	if value == "(null)" {
 		return "", fs.ErrNotExist
 	}
