@@ -30,7 +30,7 @@ var mayImport = map[string][]string{
 	"cmd/mallee":         {".", "client", "github.com/aws/aws-sdk-go-v2/config", "github.com/spf13", "go.yaml.in/yaml/v3", "golang.org/x/sys"},
 	"connector":          {"internal/block", "internal/command", "internal/dm", "internal/multipath", "internal/openiscsi", "internal/pathwatch", "golang.org/x/sync", "golang.org/x/sys"},
 	"internal/agent":     {".", "api/cloud/v1", "google.golang.org/grpc"},
-	"internal/block":     {"internal/command", "golang.org/x/sys"},
+	"internal/block":     {"internal/command", "internal/sysfs", "golang.org/x/sys"},
 	"internal/command":   {},
 	"internal/dm":        {"internal/command", "golang.org/x/sys"},
 	"internal/durable":   {},
@@ -39,13 +39,14 @@ var mayImport = map[string][]string{
 	"internal/lio":       {".", "internal/command", "golang.org/x/sys"},
 	"internal/lvm":       {".", "internal/command", "golang.org/x/sys"},
 	"internal/multipath": {"internal/command", "golang.org/x/sys"},
-	"internal/openiscsi": {"internal/command", "golang.org/x/sys"},
+	"internal/openiscsi": {"internal/command", "internal/sysfs", "golang.org/x/sys"},
 	"internal/pathcheck": {"."},
 	"internal/pathwatch": {"internal/command", "golang.org/x/sys"},
 	"internal/reach":     {".", "golang.org/x/sys"},
 	"internal/resolve":   {".", "internal/config"},
 	"internal/rollout":   {},
 	"internal/site":      {".", "api/cloud/v1", "internal/reach", "internal/resolve", "golang.org/x/sync"},
+	"internal/sysfs":     {"golang.org/x/sys"},
 }
 
 // importers lists, for what must not spread, the directories that may import it.
