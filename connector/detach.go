@@ -88,20 +88,7 @@ func (c *Connector) detach(ctx context.Context, state *volume, v Volume) error {
 		return err
 	}
 	defer c.looks.changed()
-	// Before the map goes: multipathd makes it again from a disk that it looks at.
-	if err := c.allowed.Remove(ctx, v.WWID); err != nil {
-		return err
-	}
-	lost, err := c.removeMap(ctx, v)
-	if lost != nil {
-		// Whatever fails from here on: the call that ends well must tell it, and a
-		// flush fails only once.
-		state.lost = lost
-	}
-	if err != nil {
-		return err
-	}
-	if err := c.removeDisks(ctx, v); err != nil {
+	if err := c.dissolve(ctx, state, v); err != nil {
 		return err
 	}
 	// multipathd may have made the map again from a disk that was still there, or
@@ -116,6 +103,39 @@ func (c *Connector) detach(ctx context.Context, state *volume, v Volume) error {
 		return nil
 	}
 	return c.release(ctx, v.Target)
+}
+
+// errRemade is that multipathd has made a volume's map again, with a disk in it.
+var errRemade = errors.New("its map was made again")
+
+// dissolve removes v's map and disks. If multipathd is just about to put a path into
+// the map that goes, it makes another, for which it notes the WWID again: as often as
+// it has looked at a disk of v before it was told not to.
+func (c *Connector) dissolve(ctx context.Context, state *volume, v Volume) error {
+	for deadline := time.Now().Add(closing); ; {
+		// Before the map goes: multipathd makes it again from a disk that it looks at.
+		if err := c.allowed.Remove(ctx, v.WWID); err != nil {
+			return err
+		}
+		lost, err := c.removeMap(ctx, v)
+		if lost != nil {
+			// Whatever fails from here on: the call that ends well must tell it, and a
+			// flush fails only once.
+			state.lost = lost
+		}
+		if err != nil {
+			return err
+		}
+		err = c.removeDisks(ctx, v)
+		if !errors.Is(err, errRemade) || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 // renounce notes that a volume needs no session any more, and reports whether other
@@ -283,6 +303,8 @@ func (c *Connector) removeDisks(ctx context.Context, v Volume) error {
 				g.Go(func() error { return c.diskRemoved(ctx, v, disk, c.disks.DeleteDisk(s.ID, disk)) })
 			case atLUN && disk.MapUUID != multipath.UUIDPrefix+v.WWID && foreign(disk) == nil:
 				g.Go(func() error { return c.removeMisused(ctx, v, s, disk) })
+			case disk.MapUUID == multipath.UUIDPrefix+v.WWID:
+				g.Go(func() error { return fmt.Errorf("%s is in map %s: %w", disk.Name, disk.Map, errRemade) })
 			default: // the LUN must not become another volume's
 				g.Go(func() error { return fmt.Errorf("%s is in map %s", disk.Name, disk.Map) })
 			}

@@ -72,3 +72,26 @@ func TestAFlushThatLosesItsPathsDoesNotHang(t *testing.T) {
 		t.Errorf("error %v, want that writes were lost", err)
 	}
 }
+
+// multipathd may be about to put a path into the map that goes, and makes another of it.
+func TestADetachRemovesAMapThatMultipathdMakesAgain(t *testing.T) {
+	m := newMachine(t)
+	m.iscsiadm(0)
+	m.session("LOGGED_IN")
+	m.say(mapOf(wwid, "dm-0", "sdb"))
+	m.has(wwid, "dm-0")
+	m.write("dev/dm-0", "")
+	removed := 0
+	deviceMapper(m.Connector).remove = func(string) error {
+		m.has(wwid, "")
+		if removed++; removed == 1 {
+			time.AfterFunc(10*time.Millisecond, func() { m.has(wwid, "dm-0") })
+			return nil
+		}
+		m.leave("sdb")
+		return nil
+	}
+	if err := m.Detach(t.Context(), vol()); err != nil || removed != 2 || !m.deleted("sdb") {
+		t.Errorf("%v; the map was removed %d times, the disk: %t", err, removed, m.deleted("sdb"))
+	}
+}

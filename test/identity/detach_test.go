@@ -5,6 +5,7 @@
 package identity
 
 import (
+	"context"
 	"strconv"
 	"strings"
 	"testing"
@@ -79,6 +80,11 @@ func testDetach(t *testing.T, w *world) {
 		{"with the SAN gone", nil, addresses, 4},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			defer func() { // also when it fails: the next begins with all paths
+				for _, a := range addresses {
+					must(t, w.lab.Heal(context.WithoutCancel(t.Context()), a))
+				}
+			}()
 			for _, a := range test.cut {
 				must(t, w.lab.Cut(t.Context(), a))
 			}
@@ -109,9 +115,6 @@ grep "$3" /etc/multipath/wwids || true`
 			}
 			if got := w.disksWith(t, b.WWID()); got != "" {
 				t.Errorf("disks %s are left behind", got)
-			}
-			for _, a := range addresses {
-				must(t, w.lab.Heal(t.Context(), a))
 			}
 		})
 	}
